@@ -1,0 +1,155 @@
+"""The command ``python -m builders``: which corpora there are, and turning one into a table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict, load_dataset, load_dataset_builder
+from tabulate import tabulate
+
+from builders import corpora, startup
+from builders.corpus import CorpusBuilder
+from builders.errors import CorpusError
+from builders.register import HOME, builder_class
+
+EXAMPLES = {
+    "list": "python -m builders list",
+    "show": "python -m builders show timit",
+    "load": "python -m builders load timit --data-dir /data/TIMIT --out tables/timit",
+    "enable": "python -m builders enable",
+    "disable": "python -m builders disable",
+}
+QUARANTINED = 3  # exit status: the table is there, some recordings are not in it
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, 2 for bad input, 3 where recordings were quarantined."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except CorpusError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    top = argparse.ArgumentParser(prog="python -m builders", description="Speech corpora as tables.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, epilog=f"example: {EXAMPLES[name]}")
+        command.set_defaults(run=run)
+        return command
+
+    add("list", run_list, "List all corpora.")
+    add("show", run_show, "Show a corpus: source, licence, configurations, labels.").add_argument("corpus")
+    load = add("load", run_load, "Read a corpus, normalise its audio and report; write the table with --out.")
+    load.add_argument("corpus")
+    load.add_argument("config", nargs="?", help="configuration, see `show`")
+    load.add_argument("--data-dir", help="folder or archive of the corpus")
+    load.add_argument("--split", help="one split only, e.g. train")
+    load.add_argument("--out", type=Path, help="folder to write the table to")
+    load.add_argument("--num-proc", type=int, help="processes (default: 1)")
+    load.add_argument("--max-bad", type=float, default=0.01, help="share of bad recordings to bear (default: 0.01)")
+    load.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
+                      help="option of the corpus' configuration, e.g. alignments=/data/TextGrids")  # fmt: skip
+    add("enable", run_enable, "Make builders/<corpus> loadable in every program of this environment.")
+    add("disable", run_disable, "Take that back.")
+    return top
+
+
+def run_list(_: argparse.Namespace) -> None:
+    """Print one line per corpus."""
+    rows = []
+    for name in corpora():
+        builder = builder_class(name)
+        facts = builder.FACTS
+        hours = max(sum(split.hours or 0 for split in config.splits.values()) for config in builder.BUILDER_CONFIGS)
+        labels = ", ".join([*facts.labels, *facts.own_labels])
+        rows.append([name, facts.language, f"{hours:,.1f}" if hours else "", facts.phone_set, facts.licence, labels])
+    print(tabulate(rows, headers=["corpus", "language", "hours", "phones", "licence", "labels"], maxcolwidths=40))
+    state = "on" if startup.enabled() else "off (python -m builders enable)"
+    print(f"\nload_dataset('builders/<corpus>') works after `import builders`; in every program: {state}")
+
+
+def run_show(options: argparse.Namespace) -> None:
+    """Print a corpus' card and configurations."""
+    builder = builder_class(options.corpus)
+    card = HOME / options.corpus / "README.md"
+    if card.exists():
+        print(card.read_text(encoding="utf-8").split("---\n")[-1].strip(), end="\n\n")
+    rows = [
+        [config.name, split, expected.utterances, expected.hours]
+        for config in builder.BUILDER_CONFIGS
+        for split, expected in config.splits.items()
+    ]
+    print(tabulate(rows, headers=["configuration", "split", "utterances", "hours"]))
+    print(f"\n{builder.FACTS.access}")
+
+
+def run_load(options: argparse.Namespace) -> int:
+    """Make the table, print what is in it, write it where asked."""
+    if options.out and options.out.exists():
+        raise CorpusError(f"{options.out} exists already: remove it or choose another --out")
+    keywords = dict(option.partition("=")[::2] for option in options.option)
+    keywords = {name: int(value) if value.isdigit() else value for name, value in keywords.items()}
+    call = {"path": f"builders/{options.corpus}", "name": options.config, "data_dir": options.data_dir}
+    builder = load_dataset_builder(**call, max_bad=options.max_bad, **keywords)
+    table = load_dataset(**call, num_proc=options.num_proc, max_bad=options.max_bad, **keywords)
+    print(summary(builder, table))
+    if options.split and options.split not in table:
+        raise CorpusError(f"{options.corpus} has no split {options.split!r} here: expected one of {list(table)}")
+    if options.out:
+        save(DatasetDict({options.split: table[options.split]}) if options.split else table, options.out)
+        print(f"\ntable: {options.out}\nnext: python -m features {options.out} --encoder log_mel --layers all")
+    bad = quarantined(builder, table)
+    for path in bad:
+        print(f"quarantined: {path}", file=sys.stderr)
+    return QUARANTINED if bad else 0
+
+
+def summary(builder: CorpusBuilder, table: DatasetDict) -> str:
+    """Return a table of what was found beside what was published."""
+    rows = []
+    for split, part in table.items():
+        expected = builder.config.splits.get(split)
+        hours = sum(part.data.column("duration").to_numpy()) / 3600
+        rows.append([split, len(part), expected and expected.utterances, hours, expected and expected.hours])
+    headers = ["split", "utterances", "published", "hours", "published"]
+    return tabulate(rows, headers=headers, floatfmt=".2f")
+
+
+def quarantined(builder: CorpusBuilder, table: DatasetDict) -> list[Path]:
+    """Return the quarantine files of the splits that have one."""
+    return [path for split in table if (path := builder.quarantine_file(split)).exists()]
+
+
+def save(table: DatasetDict, out: Path) -> None:
+    """Write the table under a temporary name first: a half-written one never has the name of a table."""
+    working = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        table.save_to_disk(str(working))
+        working.rename(out)
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def run_enable(_: argparse.Namespace) -> None:
+    """Write the start-up files."""
+    print(f"on: load_dataset('builders/<corpus>') works in every program of {startup.enable()}")
+
+
+def run_disable(_: argparse.Namespace) -> None:
+    """Remove the start-up files."""
+    print("off" if startup.disable() else "was off already")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,273 @@
+"""One source of a corpus: a folder, a tar, a tar.gz or a zip, scanned once and then read at random.
+
+Each source says of its members (name, path, size, position): `path` is what opens it again, as
+bytes, and `position` sorts the members into the order in which reading them is cheapest.
+"""
+
+from __future__ import annotations
+
+import atexit
+import io
+import logging
+import os
+import stat
+import tarfile
+import weakref
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+import rapidgzip
+
+from builders.cache import cache_dir, digest, writing
+from builders.errors import CorpusError
+
+logger = logging.getLogger(__name__)
+
+TAR = (".tar",)
+TAR_GZ = (".tar.gz", ".tgz")
+ZIP = (".zip",)
+ARCHIVES = (*TAR, *TAR_GZ, *ZIP)
+
+
+class Member(NamedTuple):
+    """A file of a corpus: `name` as corpora see it, `path` as the source knows it."""
+
+    name: str
+    path: bytes
+    size: int
+    position: int
+
+
+class Source(Protocol):
+    """What a folder and each kind of archive can do."""
+
+    path: Path
+
+    def fingerprint(self) -> str:
+        """Return what changes when the source's content does."""
+        ...
+
+    def scan(self) -> Iterator[Member]:
+        """Yield all regular files; hostile or useless names are left out with a warning."""
+        ...
+
+    def open(self, member: Member) -> BinaryIO:
+        """Open a member for reading and seeking."""
+        ...
+
+    def close(self) -> None:
+        """Give handles back; the next `open` takes them again."""
+        ...
+
+
+def open_source(path: Path) -> Source:
+    """Return the reader for a folder or an archive.
+
+    Raises
+    ------
+    CorpusError
+        If the path is missing or is a file that is not one of the known archives.
+    """
+    if path.is_dir():
+        return Folder(path)
+    if not path.exists():
+        raise CorpusError(f"{path} does not exist: pass the corpus' folder or archive")
+    name = path.name.lower()
+    if name.endswith(TAR + TAR_GZ):
+        return Tar(path)
+    if name.endswith(ZIP):
+        return Zip(path)
+    raise CorpusError(f"{path} is neither a folder nor an archive: expected one of {list(ARCHIVES)}")
+
+
+def admitted(name: str, where: Path) -> bool:
+    """Tell whether a member may be read: no way out of the archive, no litter of a file manager."""
+    parts = PurePosixPath(name).parts
+    if name.startswith(("/", "\\")) or ".." in parts or (parts and parts[0].endswith(":")):
+        logger.warning("%s: member %r points out of the archive: left out", where.name, name)
+        return False
+    return bool(parts) and not (parts[-1].startswith("._") or parts[-1] == ".DS_Store" or "__MACOSX" in parts)
+
+
+def printable(name: str) -> str:
+    """Return the name with bytes that are not UTF-8 replaced, so that it can be stored."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+class Folder:
+    """A folder; symbolic links are followed, except into a folder that holds them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def fingerprint(self) -> str:
+        """Return a hash of every file's name, size and modification time."""
+        return digest((relative, status.st_size, status.st_mtime_ns) for relative, status in self._walk())
+
+    def scan(self) -> Iterator[Member]:
+        """Yield the files in the order of their names."""
+        for position, (relative, status) in enumerate(self._walk()):
+            if admitted(relative, self.path):
+                yield Member(printable(relative), os.fsencode(relative), status.st_size, position)
+
+    def open(self, member: Member) -> BinaryIO:
+        """Open the file."""
+        return (self.path / os.fsdecode(member.path)).open("rb")
+
+    def close(self) -> None:
+        """Do nothing: a folder holds no handle."""
+
+    def _walk(self) -> Iterator[tuple[str, os.stat_result]]:
+        yield from _walk(self.path, "", ())
+
+
+def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, os.stat_result]]:
+    here = folder.stat()
+    if (here.st_dev, here.st_ino) in above:  # a link back to where we came from
+        return
+    above = (*above, (here.st_dev, here.st_ino))
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", above)
+        elif entry.is_file():  # a broken link is neither
+            yield f"{prefix}{entry.name}", entry.stat()
+
+
+class _Archive:
+    """What all archives share: identity by name, size and time, and handles that survive pickling."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle: Any = None
+
+    def fingerprint(self) -> str:
+        """Return a hash of the archive's name, size and modification time."""
+        status = self.path.stat()
+        return digest((self.path.name, status.st_size, status.st_mtime_ns))
+
+    def close(self) -> None:
+        """Close the archive; an open rapidgzip reader aborts the interpreter at its exit."""
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_handle": None}
+
+    def _opened(self) -> Any:
+        # A forked child must not share the parent's file offset.
+        if self._handle is None or self._process != os.getpid():
+            self._handle, self._process = self._open_handle(), os.getpid()
+            _OPEN.add(self)
+        return self._handle
+
+    def _open_handle(self) -> Any:
+        raise NotImplementedError
+
+    def _damaged(self, error: Exception) -> CorpusError:
+        return CorpusError(f"{self.path} is damaged or truncated ({error}): fetch it again")
+
+
+class Tar(_Archive):
+    """A tar, compressed with gzip or not; gzip is read at random through rapidgzip's seek points."""
+
+    def scan(self) -> Iterator[Member]:
+        """Read the whole archive once and yield its files in their order in the archive."""
+        handle = self._opened()
+        try:
+            with tarfile.open(fileobj=handle, mode="r:", errorlevel=1) as tar:
+                for info in tar:
+                    tar.members = []  # tarfile keeps every header: ten million are gigabytes
+                    if (member := self._member(info)) is not None:
+                        yield member
+            self._check_end(handle)
+        except (tarfile.TarError, EOFError, OSError, RuntimeError, ValueError) as error:
+            raise self._damaged(error) from None
+        if self._gzipped:
+            with writing(self._seek_points) as path:
+                handle.export_index(str(path))
+
+    def open(self, member: Member) -> BinaryIO:
+        """Read the member into memory: members are utterances or texts, not corpora."""
+        handle = self._opened()
+        try:
+            handle.seek(member.position)
+            data = handle.read(member.size)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._damaged(error) from None
+        if len(data) < member.size:
+            raise self._damaged(EOFError(f"{member.name} ends after {len(data)} of {member.size} bytes"))
+        return io.BytesIO(data)
+
+    def _member(self, info: tarfile.TarInfo) -> Member | None:
+        if info.isdir() or not admitted(info.name, self.path):
+            return None
+        if not info.isreg():
+            logger.warning("%s: member %r is a link or a device: left out", self.path.name, info.name)
+            return None
+        return Member(printable(info.name).removeprefix("./"), b"", info.size, info.offset_data)
+
+    def _check_end(self, handle: Any) -> None:
+        # A tar that is cut between two members looks whole to tarfile; the end marker is missing then.
+        end = handle.seek(0, io.SEEK_END)
+        handle.seek(max(0, end - 1024))
+        if handle.read(1024).strip(b"\0"):
+            raise EOFError("no end-of-archive marker")
+
+    @property
+    def _gzipped(self) -> bool:
+        return self.path.name.lower().endswith(TAR_GZ)
+
+    @property
+    def _seek_points(self) -> Path:
+        return cache_dir("seekpoints") / f"{self.path.name}-{self.fingerprint()}"
+
+    def _open_handle(self) -> Any:
+        if not self._gzipped:
+            return self.path.open("rb")
+        handle = rapidgzip.open(str(self.path), parallelization=os.cpu_count() or 1)
+        if self._seek_points.exists():
+            handle.import_index(str(self._seek_points))
+        return handle
+
+
+class Zip(_Archive):
+    """A zip, read through its central directory."""
+
+    def scan(self) -> Iterator[Member]:
+        """Yield the files in their order in the archive."""
+        for info in sorted(self._opened().infolist(), key=lambda info: info.header_offset):
+            if info.is_dir() or not admitted(info.filename, self.path):
+                continue
+            if stat.S_ISLNK(info.external_attr >> 16):
+                logger.warning("%s: member %r is a link: left out", self.path.name, info.filename)
+                continue
+            yield Member(info.filename, info.filename.encode(), info.file_size, info.header_offset)
+
+    def open(self, member: Member) -> BinaryIO:
+        """Read the member into memory, with its checksum checked."""
+        try:
+            return io.BytesIO(self._opened().read(member.path.decode()))
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise self._damaged(error) from None
+
+    def _open_handle(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self.path)
+        except zipfile.BadZipFile as error:
+            raise self._damaged(error) from None
+
+
+_OPEN: weakref.WeakSet[_Archive] = weakref.WeakSet()
+
+
+@atexit.register
+def close_all() -> None:
+    """Close what is still open before the interpreter ends."""
+    for archive in list(_OPEN):
+        archive.close()

@@ -1,0 +1,193 @@
+"""Audio in, 16 kHz mono 16-bit FLAC out, and back."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import soundfile as sf
+import soxr
+
+from builders.errors import AudioError
+from builders.schema import SAMPLING_RATE
+
+# libsndfile's own parse log is the only place where it says that a WAV claims more than the file holds.
+CLAIMED = re.compile(r"data\s*:\s*(\d+)\s*\(should be (\d+)\)")
+STREAMED = 0x7FFF_FFFF - 0x1_0000  # a claim this large is what writers put who didn't know the length
+INT16_SCALE = 32_768  # libsndfile's: int16 -32768 is float -1.0
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Samples as they were in the source.
+
+    samples : np.ndarray [shape=(frames, channels), float32]
+    rate : int
+        Hz.
+    format : str
+        Container and sample type, e.g. ``WAV/PCM_16``.
+    """
+
+    samples: np.ndarray
+    rate: int
+    format: str
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """One utterance as the manifest table holds it.
+
+    flac : bytes
+        16 kHz mono 16-bit FLAC.
+    samples : int
+        Number of samples in it, counted on decoded audio.
+    source : dict
+        The `source` column: format, sampling_rate in Hz, channels.
+    clipped : int
+        Samples that resampling or mixing pushed out of the 16-bit range.
+    """
+
+    flac: bytes
+    samples: int
+    source: dict[str, Any]
+    clipped: int = 0
+
+
+def normalise(
+    data: bytes, *, start: float = 0.0, end: float | None = None, channel: str = "mean", trust: bool = False
+) -> Normalised:
+    """Turn a recording, or a part of it, into 16 kHz mono 16-bit FLAC.
+
+    A whole file that is 16 kHz mono 16-bit FLAC already is passed through byte for byte, after one
+    decoding that proves it whole.
+
+    Parameters
+    ----------
+    data : bytes
+        The file: anything that libsndfile reads (WAV, FLAC, Ogg, MP3, NIST SPHERE, ...).
+    start, end : float
+        Part of the file, seconds; None is the end of the file.
+    channel : str
+        ``mean`` of the channels, or the number of the channel to keep.
+    trust : bool
+        Skip the decoding of audio that passes through.
+
+    Raises
+    ------
+    AudioError
+        If the file is empty, truncated, not audio or holds no samples: the message is the reason.
+    """
+    if not data:
+        raise AudioError("empty file (0 bytes)")
+    whole = start == 0.0 and end is None
+    with _open(io.BytesIO(data)) as file:
+        source = {"format": _format(file), "sampling_rate": file.samplerate, "channels": file.channels}
+        if whole and _is_target(file):
+            if not trust:
+                _read(file, 0, file.frames)
+            return Normalised(data, file.frames, source)
+        first = round(start * file.samplerate)
+        last = file.frames if end is None else min(round(end * file.samplerate), file.frames)
+        signal = Signal(_read(file, first, last), file.samplerate, source["format"])
+    return render(signal, channel=channel)
+
+
+def render(signal: Signal, *, channel: str = "mean") -> Normalised:
+    """Mix a signal to mono, resample it to 16 kHz with soxr HQ, round to 16 bit and encode it as FLAC."""
+    if not len(signal.samples):
+        raise AudioError("no samples")
+    if not np.isfinite(signal.samples).all():
+        raise AudioError("samples that are not finite numbers")
+    mono = to_mono(signal.samples, channel)
+    if signal.rate != SAMPLING_RATE:
+        mono = soxr.resample(mono, signal.rate, SAMPLING_RATE, quality="HQ")
+    if not len(mono):
+        raise AudioError(f"too short: {len(signal.samples)} samples at {signal.rate} Hz leave none at 16 kHz")
+    scaled = np.rint(mono * INT16_SCALE)
+    clipped = int(np.count_nonzero((scaled < -INT16_SCALE) | (scaled > INT16_SCALE - 1)))
+    pcm = np.clip(scaled, -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
+    source = {"format": signal.format, "sampling_rate": signal.rate, "channels": signal.samples.shape[1]}
+    return Normalised(encode(pcm), len(pcm), source, clipped)
+
+
+def to_mono(samples: np.ndarray, channel: str) -> np.ndarray:
+    """Return one channel of `samples` [shape=(frames, channels)] or the mean of all."""
+    if samples.shape[1] == 1:
+        return samples[:, 0]
+    if channel == "mean":
+        return samples.mean(axis=1, dtype=np.float32)
+    if not channel.isdigit() or int(channel) >= samples.shape[1]:
+        raise AudioError(f"no channel {channel!r} in a recording of {samples.shape[1]} channels")
+    return samples[:, int(channel)]
+
+
+def encode(pcm: np.ndarray) -> bytes:
+    """Encode int16 samples [shape=(n,)] at 16 kHz as FLAC."""
+    buffer = io.BytesIO()
+    sf.write(buffer, pcm, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def decode(audio: Mapping[str, Any]) -> np.ndarray:
+    """Decode a cell of the `audio` column.
+
+    Parameters
+    ----------
+    audio : mapping
+        ``{"bytes": ..., "path": ...}`` as the table holds it.
+
+    Returns
+    -------
+    np.ndarray [shape=(samples,), float32, 16 kHz, -1 to 1]
+
+    Raises
+    ------
+    AudioError
+        If the cell has no bytes or is not the mono 16 kHz audio of a manifest table.
+    """
+    if audio is None or not audio.get("bytes"):
+        raise AudioError("this audio cell holds no bytes: it does not come from a manifest table")
+    samples, rate = sf.read(io.BytesIO(audio["bytes"]), dtype="float32")
+    if rate != SAMPLING_RATE or samples.ndim != 1:
+        raise AudioError(
+            f"{audio.get('path')}: {rate} Hz, shape {samples.shape}, where a manifest table has 16 kHz mono: "
+            "load the corpus through its builder"
+        )
+    return samples
+
+
+def _open(file: BinaryIO) -> sf.SoundFile:
+    try:
+        return sf.SoundFile(file)
+    except sf.LibsndfileError as error:
+        raise AudioError(f"not audio that libsndfile can read ({error.error_string})") from None
+
+
+def _format(file: sf.SoundFile) -> str:
+    return f"{file.format}/{file.subtype}"
+
+
+def _is_target(file: sf.SoundFile) -> bool:
+    wanted = ("FLAC", "PCM_16", SAMPLING_RATE, 1)
+    return (file.format, file.subtype, file.samplerate, file.channels) == wanted and file.frames > 0
+
+
+def _read(file: sf.SoundFile, first: int, last: int) -> np.ndarray:
+    """Read frames, shape (frames, channels) float32, and prove that what the header claims is there."""
+    claim = CLAIMED.search(file.extra_info)
+    if claim and int(claim[2]) < int(claim[1]) < STREAMED:
+        raise AudioError(f"truncated: the header claims {claim[1]} bytes of samples, {claim[2]} are there")
+    try:
+        if first:
+            file.seek(min(first, file.frames))
+        samples = file.read(max(0, last - first), dtype="float32", always_2d=True)
+    except sf.LibsndfileError as error:
+        raise AudioError(f"cannot be decoded ({error.error_string})") from None
+    # MP3 headers announce more frames than there are as a matter of course; those of FLAC don't.
+    if file.format == "FLAC" and len(samples) < last - first:
+        raise AudioError(f"truncated: {len(samples)} of {last - first} samples decode")
+    return samples

@@ -1,0 +1,271 @@
+"""The builder that every corpus is made of: list the utterances, then normalise their audio.
+
+A corpus module states facts and yields utterances; all else is here and in the modules that this
+one calls. No file is opened here: `datasets` replaces `open` and `os.path` in the modules of a
+builder and of its parents.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import datasets
+import pyarrow as pa
+
+from builders.audio import Normalised, normalise
+from builders.cache import absolute, cache_dir, digest
+from builders.errors import AudioError, CorpusError
+from builders.files import Files
+from builders.listing import Shard, Utterance, batches, read_listing, shards, write_listing
+from builders.quarantine import Reports
+from builders.schema import SAMPLING_RATE, Segment, arrow_schema, manifest_features
+
+logger = logging.getLogger(__name__)
+
+MACHINERY_VERSION = 1  # raised when the same corpus begins to give other bytes
+BATCH_ROWS = 64
+BATCH_BYTES = 32_000_000  # of source audio
+NOT_IN_IDENTITY = ("max_bad", "trust")  # how a run behaves, not what it makes
+
+# Newer releases track the source shard in the key; 4.0 takes any key.
+Key = getattr(datasets.builder, "Key", lambda shard, table: f"{shard}-{table}")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a split holds according to the corpus' publication."""
+
+    utterances: int | None = None
+    hours: float | None = None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published archive: its name, size in bytes and MD5 where known."""
+
+    name: str
+    size: int | None = None
+    md5: str | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is true of a corpus as a whole.
+
+    access : str
+        One line: where to get the corpus, and what to pass.
+    root : str
+        Regular expression of the folders above the corpus' own paths, cut off members' names.
+    archives, archive_patterns : sequence
+        The published archives, and patterns of the names under which copies go around.
+    channel : str
+        Which channel of a multi-channel recording is the mono signal: ``mean`` or its number.
+    labels, own_labels
+        Columns behind the core ones: shared ones by name, own ones with their `datasets` type.
+    version : int
+        Output version of the corpus module, raised when its rows change.
+    """
+
+    title: str
+    homepage: str
+    licence: str
+    access: str
+    citation: str
+    language: str | None = None
+    phone_set: str | None = None
+    channel: str = "mean"
+    root: str = ""
+    archives: Sequence[Archive] = ()
+    archive_patterns: Sequence[str] = ()
+    labels: Sequence[str] = ()
+    own_labels: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
+
+
+@dataclass
+class CorpusConfig(datasets.BuilderConfig):
+    """A configuration of a corpus.
+
+    splits : mapping of str to Expected
+        The splits that it can have; those that are not on disk are left out.
+    archives : sequence of str
+        Patterns of the archives that it needs; empty stands for all archives of the corpus.
+    max_bad : float
+        Share of quarantined recordings, 0 to 1, above which the run fails.
+    trust : bool
+        Pass audio that has the target form through without decoding it.
+    identity : str
+        Set by the builder: what the table is made from and by which version.
+    """
+
+    splits: Mapping[str, Expected] = field(default_factory=dict)
+    archives: Sequence[str] = ()
+    max_bad: float = 0.01
+    trust: bool = False
+    identity: str = ""
+
+    def create_config_id(self, config_kwargs: dict, custom_features: Any = None) -> str:
+        """Name the cache folder by what the table is, not by how the run behaves."""
+        kept = {name: value for name, value in config_kwargs.items() if name not in NOT_IN_IDENTITY}
+        return super().create_config_id(kept, custom_features)
+
+
+class CorpusBuilder(datasets.ArrowBasedBuilder):
+    """Base class of the corpora.
+
+    A corpus sets `FACTS` and `BUILDER_CONFIGS` and defines `utterances`. One whose audio lies in no
+    file sets `NEEDS_DATA` to False and defines `audio`.
+    """
+
+    FACTS: ClassVar[Facts]
+    NEEDS_DATA: ClassVar[bool] = True
+    BUILDER_CONFIG_CLASS = CorpusConfig
+
+    def __init__(self, *args: Any, data_dir: str | None = None, config_name: str | None = None, **kwargs: Any) -> None:
+        self.reports: Reports | None = None
+        self.files = self._open_files(data_dir, config_name)
+        kwargs["identity"] = digest(self.identity(kwargs))
+        super().__init__(
+            *args, data_dir=None if data_dir is None else str(absolute(data_dir)), config_name=config_name, **kwargs
+        )
+
+    def utterances(self, files: Files, split: str) -> Iterable[Utterance]:
+        """Yield the utterances of a split out of the corpus' metadata, decoding nothing."""
+        raise NotImplementedError
+
+    def audio(self, row: Mapping[str, Any]) -> tuple[Normalised, Sequence[Segment] | None]:
+        """Return the normalised audio of a row of the listing, and its segments where they come with it."""
+        if row["member"] not in self.files:
+            raise AudioError("listed in the metadata, but there is no such file")
+        data = self.files.read(row["member"])
+        audio = normalise(data, start=row["start"], end=row["end"], channel=self.FACTS.channel, trust=self.config.trust)
+        return audio, None
+
+    def identity(self, options: Mapping[str, Any]) -> list[Any]:
+        """Return what decides the table's bytes; a corpus with further inputs adds their fingerprints."""
+        made_from = None if self.files is None else self.files.fingerprint
+        return [MACHINERY_VERSION, self.FACTS.version, made_from]
+
+    def listing(self, split: str) -> pa.Table:
+        """Return the listing of a split, made on the first call."""
+        # Keyed by everything but the options of the run: a run with another max_bad takes it again.
+        name = digest([self.config_id, self.config.data_dir, split])
+        path = cache_dir("listings", self.name) / f"{split}-{name}.arrow"
+        if not path.exists():
+            rows = write_listing(
+                self.utterances(self.files, split), path, features=self.info.features, corpus=self.name,
+                language=self.FACTS.language, files=self.files,
+            )  # fmt: skip
+            logger.info("%s: listed %d utterances of %s", self.name, rows, split)
+        return read_listing(path)
+
+    def quarantine_file(self, split: str) -> Path:
+        """Return where the last run listed the bad recordings of a split; there is no file if none was bad."""
+        return cache_dir("quarantine", self.name, self.config_id) / f"{split}.jsonl"
+
+    def _info(self) -> datasets.DatasetInfo:
+        facts = self.FACTS
+        return datasets.DatasetInfo(
+            description=facts.title,
+            citation=facts.citation,
+            homepage=facts.homepage,
+            license=facts.licence,
+            features=manifest_features(facts.labels, facts.own_labels),
+        )
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        listings = {split: self.listing(split) for split in self.config.splits}
+        if self.files is not None:
+            self.files.close()  # readers don't survive a fork
+        found = {split: listing for split, listing in listings.items() if listing.num_rows}
+        if not found:
+            raise self._nothing_found()
+        return [
+            datasets.SplitGenerator(name=split, gen_kwargs={"shards": shards(listing), "split": split})
+            for split, listing in found.items()
+        ]
+
+    def _generate_tables(self, shards: Sequence[Shard], split: str) -> Iterator[tuple[Any, pa.Table]]:
+        listing = self.listing(split)
+        try:
+            for shard in shards:
+                bad: list[tuple[str, str]] = []
+                written = 0
+                for number, rows in enumerate(batches(listing, shard, rows=BATCH_ROWS, size=BATCH_BYTES)):
+                    table = self._normalise(rows, bad)
+                    written += table.num_rows
+                    if table.num_rows:
+                        yield Key(shard.number, number), table
+                if self.reports is not None:
+                    self.reports.add(shard, written, bad)
+        finally:
+            if self.files is not None:
+                self.files.close()
+
+    def _prepare_split(self, split_generator: datasets.SplitGenerator, *args: Any, **kwargs: Any) -> None:
+        split = str(split_generator.name)
+        self.reports = Reports(self.quarantine_file(split))
+        super()._prepare_split(split_generator, *args, **kwargs)
+        self.reports.close(listed=self.listing(split).num_rows, max_bad=self.config.max_bad)
+
+    def _normalise(self, rows: pa.Table, bad: list[tuple[str, str]]) -> pa.Table:
+        """Return the manifest rows of a part of the listing; append (member, reason) of the others to `bad`."""
+        kept: list[int] = []
+        made: list[dict[str, Any]] = []
+        for index, row in enumerate(rows.to_pylist()):
+            try:
+                audio, segments = self.audio(row)
+            except AudioError as error:
+                logger.warning("%s: %s: quarantined", row["member"], error)
+                bad.append((row["member"], str(error)))
+                continue
+            kept.append(index)
+            made.append(_made(row, audio, segments))
+        return self._assemble(rows.take(pa.array(kept, pa.int64())), made)
+
+    def _assemble(self, rows: pa.Table, made: list[dict[str, Any]]) -> pa.Table:
+        schema = arrow_schema(self.info.features)
+        columns = []
+        for wanted in schema:
+            if made and wanted.name in made[0] and made[0][wanted.name] is not None:
+                columns.append(pa.array([values[wanted.name] for values in made], wanted.type))
+            elif wanted.name in rows.column_names:
+                columns.append(rows.column(wanted.name))
+            else:  # no row is left
+                columns.append(pa.nulls(0, wanted.type))
+        return pa.table(columns, schema=schema)
+
+    def _open_files(self, data_dir: str | None, config_name: str | None) -> Files | None:
+        if not self.NEEDS_DATA:
+            return None
+        if data_dir is None:
+            raise CorpusError(f"{_name(self)} needs data_dir, the folder or archive of the corpus. {self.FACTS.access}")
+        named = [config for config in self.BUILDER_CONFIGS if config.name == config_name]
+        patterns = (named[0].archives if named else ()) or (
+            *(archive.name for archive in self.FACTS.archives), *self.FACTS.archive_patterns
+        )  # fmt: skip
+        return Files(absolute(data_dir), archives=patterns, root=self.FACTS.root)
+
+    def _nothing_found(self) -> CorpusError:
+        seen = "" if self.files is None else f" in {self.files.path}, which holds {self.files.summary()}"
+        return CorpusError(
+            f"no utterances of {self.name} ({self.config.name}: {', '.join(self.config.splits)}) found{seen}. "
+            f"{self.FACTS.access}"
+        )
+
+
+def _name(builder: CorpusBuilder) -> str:
+    return type(builder).__module__.rsplit(".", 1)[-1]
+
+
+def _made(row: Mapping[str, Any], audio: Normalised, segments: Sequence[Segment] | None) -> dict[str, Any]:
+    return {
+        "audio": {"bytes": audio.flac, "path": f"{row['id'].replace('/', '_')}.flac"},
+        "duration": audio.samples / SAMPLING_RATE,
+        "source": audio.source,
+        "segments": None if segments is None else [segment._asdict() for segment in segments],
+    }

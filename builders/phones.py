@@ -1,0 +1,69 @@
+"""Phone sets and how each folds to the 39 classes of Lee and Hon that phoneme recognition is scored on.
+
+Source: Lee, K.-F., Hon, H.-W. (1989). Speaker-independent phone recognition using hidden Markov
+models. IEEE TASSP 37(11). The TIMIT table is the one that Kaldi's ``phones.60-48-39.map`` has.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from types import MappingProxyType
+
+from builders.errors import CorpusError
+
+CLASSES39 = tuple(
+    "aa ae ah aw ay b ch d dh dx eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh sil t th uh uw v w y z".split()
+)
+
+# Labels that keep their own name are not repeated here. None: the label is deleted (the glottal stop).
+TIMIT61 = {
+    "ao": "aa", "ax": "ah", "ax-h": "ah", "axr": "er", "bcl": "sil", "dcl": "sil", "el": "l", "em": "m",
+    "en": "n", "eng": "ng", "epi": "sil", "gcl": "sil", "h#": "sil", "hv": "hh", "ix": "ih", "kcl": "sil",
+    "nx": "n", "pau": "sil", "pcl": "sil", "q": None, "tcl": "sil", "ux": "uw", "zh": "sh",
+}  # fmt: skip
+
+# CMU dictionary and Montreal Forced Aligner; stress digits are stripped before the look-up. spn: spoken noise.
+ARPABET = {"ao": "aa", "zh": "sh", "sp": "sil", "spn": None, "": "sil", "+spn+": None, "+nsn+": None}
+
+ESPEAK_IPA: dict[str, str | None] = {}
+
+_TABLES = {"timit61": TIMIT61, "arpabet": ARPABET, "espeak_ipa": ESPEAK_IPA}
+PHONE_SETS = tuple(_TABLES)
+
+
+@cache
+def fold_table(phone_set: str) -> MappingProxyType[str, str | None]:
+    """Return label to class (None: deleted) of a phone set, without stress and in lower case.
+
+    Raises
+    ------
+    CorpusError
+        If there is no phone set of that name.
+    """
+    if phone_set not in _TABLES:
+        raise CorpusError(f"unknown phone set {phone_set!r}: expected one of {list(PHONE_SETS)}")
+    own = {} if phone_set == "espeak_ipa" else {name: name for name in CLASSES39}
+    return MappingProxyType({**own, **_TABLES[phone_set]})
+
+
+def fold(label: str, phone_set: str) -> str | None:
+    """Return the one of `CLASSES39` that a label belongs to, None where the set deletes it.
+
+    Raises
+    ------
+    CorpusError
+        If the phone set does not have the label.
+    """
+    table = fold_table(phone_set)
+    name = label if phone_set == "espeak_ipa" else label.lower()
+    name = name.rstrip("012") if phone_set == "arpabet" else name
+    if name not in table:
+        raise CorpusError(f"phone {label!r} is not in the phone set {phone_set}: was the table made with another?")
+    return table[name]
+
+
+def phone_set(corpus: str) -> str:
+    """Return the phone set of a corpus' ``phones`` tier; ARPAbet, the aligners', where it has none of its own."""
+    from builders.register import builder_class  # here, so that the fold tables load without `datasets`
+
+    return builder_class(corpus).FACTS.phone_set or "arpabet"

@@ -1,0 +1,39 @@
+"""Praat TextGrids as segments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from praatio.utilities import textgrid_io
+
+from builders.errors import CorpusError
+from builders.schema import Segment
+
+
+def read_textgrid(text: str, name: str, tiers: Mapping[str, str]) -> list[Segment]:
+    """Return the intervals of some tiers of a TextGrid, long or short format.
+
+    Parameters
+    ----------
+    text : str
+        Content of the file.
+    name : str
+        Of the file, for the error message.
+    tiers : mapping of str to str
+        Name of the tier in the file to name of the tier in the table.
+
+    Raises
+    ------
+    CorpusError
+        If the text is no TextGrid.
+    """
+    try:
+        parsed = textgrid_io.parseTextgridStr(text, includeEmptyIntervals=True)
+        return [
+            Segment(tiers[tier["name"]], float(entry.start), float(entry.end), entry.label)
+            for tier in parsed["tiers"]
+            if tier["name"] in tiers and tier["class"] == "IntervalTier"
+            for entry in tier["entries"]
+        ]
+    except (AttributeError, IndexError, KeyError, ValueError) as error:
+        raise CorpusError(f"{name} is no TextGrid that praatio can read ({error}): replace or remove it") from None

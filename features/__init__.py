@@ -1,0 +1,11 @@
+"""Hidden states of speech encoders as columns of a table."""
+
+from features.blas import prepare as _prepare
+
+_prepare()  # before the first import of MLX: on a Linux CPU it brings MLX a BLAS worth the name
+
+from features.card import FeatureCard, cards  # noqa: E402  after the BLAS
+from features.encode import Encode, encode  # noqa: E402
+from features.store import open_table  # noqa: E402
+
+__all__ = ["Encode", "FeatureCard", "cards", "encode", "open_table"]

@@ -1,0 +1,204 @@
+"""Where an encoder's configuration and weights come from: a folder, the Hub, or a named size."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.encoder import Init
+
+if TYPE_CHECKING:
+    import mlx.core as mx
+
+CONFIG_FILES = ("config.json", "preprocessor_config.json")
+# Whisper large-v3 also carries `model.fp32-00001-of-00002.safetensors`: not wanted.
+WEIGHT_FILES = ("model.safetensors", "weights.safetensors", "model-*-of-*.safetensors")
+INDEX_FILE = "model.safetensors.index.json"
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+INITS = ("trained", "random")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used: names the file, what is wrong, and what to do."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an encoder is built from.
+
+    name : str
+        Last part of the hub id, name of the folder, or the named size; never a path.
+    config : dict or None
+        Contents of ``config.json`` or of the module's ``CONFIGS``.
+    folder : Path or None
+        Where the weights lie; None for random weights and where there are none.
+    init : str
+        ``trained`` or ``random``.
+    seed : int
+        Of random weights.
+    revision : str
+        Hub commit, or hash of the files of a local folder; ``""`` for a named size.
+    """
+
+    name: str
+    config: dict[str, Any] | None
+    folder: Path | None
+    init: Init
+    seed: int
+    revision: str
+
+
+def resolve(
+    spec: str, *, init: Init = "trained", seed: int = 0, revision: str | None = None,
+    find_config: Callable[[str], dict[str, Any] | None] = lambda name: None,
+) -> Spec:  # fmt: skip
+    """Find the configuration and the weights that a name stands for.
+
+    Parameters
+    ----------
+    spec : str
+        A folder with ``config.json``, a hub id ``organisation/name``, or a bare name.
+    init : {"trained", "random"}
+        Random weights need a configuration only: that of a known size needs no download.
+    seed : int
+        Of random weights.
+    revision : str or None
+        Hub branch, tag or commit; the main branch if None.
+    find_config : callable
+        Gives the configuration of a named size, None where the name is not known.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such folder, hub repository or size, or its configuration cannot be read.
+    """
+    if init not in INITS:
+        raise CheckpointError(f"init={init!r}, expected one of {list(INITS)}")
+    folder = Path(spec).expanduser()
+    if (folder / "config.json").is_file():
+        return _from_folder(folder.resolve(), init, seed)
+    if folder.is_dir() and find_config(spec) is None:
+        raise CheckpointError(f"{spec}: no config.json in this folder, expected a Hugging Face checkpoint")
+    name = spec.rsplit("/", 1)[-1]
+    if HUB_ID.fullmatch(spec) and not (init == "random" and find_config(name)):
+        return _from_hub(spec, name, init, seed, revision)
+    if "/" in spec and not HUB_ID.fullmatch(spec):
+        raise CheckpointError(f"{spec}: no such folder, expected a checkpoint folder or a hub id organisation/name")
+    return Spec(name, find_config(name), None, init, seed, "")
+
+
+def _from_folder(folder: Path, init: Init, seed: int) -> Spec:
+    files = [folder / name for name in CONFIG_FILES if (folder / name).is_file()]
+    # The configuration counts: other heads or another clip of the input are other numbers.
+    revision = _sha256(files + (weight_files(folder) if init == "trained" else []))
+    return Spec(folder.name, read_json(folder / "config.json"), folder if init == "trained" else None, init, seed, revision)
+
+
+def _from_hub(spec: str, name: str, init: Init, seed: int, revision: str | None) -> Spec:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    wanted = [*CONFIG_FILES, *(WEIGHT_FILES if init == "trained" else ()), INDEX_FILE]
+    try:
+        folder = Path(snapshot_download(spec, revision=revision, allow_patterns=wanted))
+    except (OSError, HfHubHTTPError, HFValidationError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{spec}: neither a folder here nor a checkpoint that the Hub gives ({reason}); "
+            "expected a checkpoint folder, a hub id, or a named size with init='random'"
+        ) from error
+    config = read_json(folder / "config.json")
+    # The cache names a snapshot's folder by its commit.
+    return Spec(name, config, folder if init == "trained" else None, init, seed, folder.name)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing or holds no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: missing, expected a Hugging Face checkpoint") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not JSON ({error}); fetch it again") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: expected a JSON object, found a {type(content).__name__}")
+    return content
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files of a checkpoint, the shards that its index names included.
+
+    Raises
+    ------
+    CheckpointError
+        If there are none, or a shard is missing.
+    """
+    if (folder / INDEX_FILE).is_file():
+        shards = set(read_json(folder / INDEX_FILE).get("weight_map", {}).values())
+        files = [folder / shard for shard in sorted(shards)]
+    else:
+        files = [folder / name for name in WEIGHT_FILES[:2] if (folder / name).is_file()][:1]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise CheckpointError(f"{missing[0]}: missing, but {INDEX_FILE} names it; fetch it again")
+    if not files:
+        pickled = ": pytorch_model.bin is not read, convert it to safetensors" if list(folder.glob("*.bin")) else ""
+        raise CheckpointError(f"{folder}: no model.safetensors{pickled or ', expected one beside config.json'}")
+    return files
+
+
+def read_weights(folder: Path) -> dict[str, mx.array]:
+    """Return the tensors of a checkpoint by name; MLX reads each from disk when it is used.
+
+    Raises
+    ------
+    CheckpointError
+        If a file is missing or damaged.
+    """
+    from features.blas import import_mlx
+
+    load = import_mlx().load
+    weights: dict[str, mx.array] = {}
+    for file in weight_files(folder):
+        try:
+            weights.update(load(str(file)))
+        except RuntimeError as error:
+            raise CheckpointError(f"{file}: damaged ({error}); fetch it again") from error
+    return weights
+
+
+def match(weights: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]], folder: Path) -> dict[str, Any]:
+    """Return the weights that a model has, by name; others, such as a decoder's, are left out.
+
+    Raises
+    ------
+    CheckpointError
+        If one is missing or has another shape than the configuration says.
+    """
+    where = weight_files(folder)[0]
+    missing = sorted(set(expected) - set(weights))
+    if missing:
+        raise CheckpointError(f"{where}: no weight {missing[0]} ({len(missing)} missing of {len(expected)})")
+    for name, shape in expected.items():
+        if tuple(weights[name].shape) != shape:
+            raise CheckpointError(f"{where}: {name} is {tuple(weights[name].shape)}, config.json says {shape}")
+    return {name: weights[name] for name in expected}
+
+
+def _sha256(files: list[Path]) -> str:
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()

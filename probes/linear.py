@@ -1,0 +1,199 @@
+"""The linear probe: multinomial logistic regression on standardised frames.
+
+A probe file has `fit`, which learns from a frame table and returns something with `predict`,
+`save` and `describe`; `probes.run` finds it by the file's name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save
+from scipy.optimize import minimize
+
+from probes.errors import ProbeError
+from probes.frames import FrameTable
+from probes.objective import Objective, chunks, standardisation, unpack
+
+import mlx.core as mx  # isort: skip  after probes.objective, which imports features first
+
+# Weight decays that validation chooses from, the strongest first: each starts where the last ended.
+DECAYS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
+PATIENCE = 2  # decays without a gain on validation before the rest is left out
+STEPS = 200  # of L-BFGS, at most, per decay
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """A trained probe.
+
+    weights : np.ndarray [shape=(width, known classes), float32]
+    bias : np.ndarray [shape=(known classes,), float32]
+    mean, scale : np.ndarray [shape=(width,), float32]
+        Of the train frames; inputs are ``(values - mean) / scale``.
+    known : np.ndarray [shape=(known classes,), int64]
+        Codes of the classes that the train frames have, into `classes`.
+    classes : tuple of str
+        All classes of the frame table.
+    decay : float
+        The weight decay that validation chose.
+    details : mapping
+        What it was trained on, for the saved file.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+    known: np.ndarray
+    classes: tuple[str, ...]
+    decay: float
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def predict(self, values: np.ndarray) -> np.ndarray:
+        """Return the most likely class of each frame.
+
+        Parameters
+        ----------
+        values : np.ndarray [shape=(frames, width), float16 or float32]
+
+        Returns
+        -------
+        np.ndarray [shape=(frames,), int64]
+            Index into `classes`.
+
+        Raises
+        ------
+        ProbeError
+            If the frames have another width than those that the probe learnt from.
+        """
+        if values.ndim != 2 or values.shape[1] != len(self.mean):
+            raise ProbeError(f"frames of shape {values.shape}: this probe expects a width of {len(self.mean)}")
+        weights, bias = mx.array(self.weights), mx.array(self.bias)
+        parts = [np.zeros(0, dtype=np.int64)]
+        for part in chunks(*values.shape):
+            inputs = mx.array((values[part].astype(np.float32) - self.mean) / self.scale)
+            parts.append(np.asarray(mx.argmax(mx.addmm(bias, inputs, weights), axis=1)).astype(np.int64))
+        return self.known[np.concatenate(parts)]
+
+    def describe(self) -> dict[str, float]:
+        """Return the chosen hyper-parameters, for the results table."""
+        return {"decay": self.decay}
+
+    def save(self, path: str | Path) -> Path:
+        """Write ``<path>.safetensors`` and ``<path>.json``, each whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
+        about = {"probe": "linear", "format": FORMAT, "decay": self.decay, "classes": list(self.classes)}
+        about |= {"details": dict(self.details)}
+        _replace(path.with_name(path.name + ".safetensors"), save(arrays))
+        _replace(path.with_name(path.name + ".json"), json.dumps(about, indent=1).encode())
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> LinearProbe:
+        """Read what `save` wrote to the same path."""
+        path = Path(path)
+        sidecar = path.with_name(path.name + ".json")
+        if not sidecar.exists():
+            raise ProbeError(f"no probe at {path}: expected {sidecar.name} and {path.name}.safetensors")
+        about = json.loads(sidecar.read_text())
+        if (about.get("probe"), about.get("format")) != ("linear", FORMAT):
+            raise ProbeError(f"{sidecar}: not a linear probe of format {FORMAT}")
+        arrays = load_file(path.with_name(path.name + ".safetensors"))
+        return cls(**arrays, classes=tuple(about["classes"]), decay=about["decay"], details=about["details"])
+
+
+_ARRAYS = ("weights", "bias", "mean", "scale", "known")
+
+
+def fit(
+    table: FrameTable,
+    train: np.ndarray,
+    validation: np.ndarray,
+    *,
+    seed: int = 0,
+    decays: tuple[float, ...] = DECAYS,
+    refit: bool = True,
+    details: Mapping[str, Any] | None = None,
+) -> LinearProbe:
+    """Train on the train frames with the weight decay that is best on validation.
+
+    Parameters
+    ----------
+    table : FrameTable
+    train, validation : np.ndarray [shape=(n,), int64]
+        Indices of frames.
+    seed : int
+        Not used: the loss is convex and starts at zero.
+    decays : tuple of float
+        Candidates, descending.
+    refit : bool
+        Whether the weights are trained once more on train and validation together, with the chosen
+        decay and the standardisation of train.
+
+    Raises
+    ------
+    ProbeError
+        If there is nothing to learn from, or the features hold infinities or not-a-numbers.
+    """
+    known = np.unique(table.labels[train])
+    if len(known) < 2 or not len(validation):
+        raise ProbeError(f"{len(known)} classes in train, {len(validation)} frames to tune on: more data is needed")
+    values, labels = table.values[train], np.searchsorted(known, table.labels[train])
+    mean, scale = standardisation(values)
+    if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
+        raise ProbeError("the features hold values that are not finite: encode them again with dtype float32")
+    theta, decay = _choose(values, labels, mean, scale, table, validation, known, decays)
+    if refit:
+        tuning = validation[np.isin(table.labels[validation], known)]
+        values = np.concatenate([values, table.values[tuning]])
+        labels = np.concatenate([labels, np.searchsorted(known, table.labels[tuning])])
+        theta = _minimise(Objective(values, labels, mean, scale, len(known)), theta, decay)
+    weights, bias = (part.astype(np.float32) for part in unpack(theta, len(known)))
+    return LinearProbe(weights, bias, mean, scale, known, table.classes, decay, dict(details or {}))
+
+
+def _choose(
+    values: np.ndarray, labels: np.ndarray, mean: np.ndarray, scale: np.ndarray,
+    table: FrameTable, validation: np.ndarray, known: np.ndarray, decays: tuple[float, ...],
+) -> tuple[np.ndarray, float]:  # fmt: skip
+    """Follow the path of decays from strong to weak and return the best parameters and decay."""
+    count = len(known)
+    learning = Objective(values, labels, mean, scale, count)
+    theta = np.zeros((values.shape[1] + 1) * count)
+    if len(decays) == 1:
+        return _minimise(learning, theta, decays[0]), decays[0]
+    codes = np.full(len(table.classes), -1)  # -1: not in train, always wrong
+    codes[known] = np.arange(count)
+    tuning = Objective(table.values[validation], codes[table.labels[validation]], mean, scale, count)
+    best, chosen, waited = -1.0, (theta, decays[0]), 0
+    for decay in sorted(decays, reverse=True):
+        theta = _minimise(learning, theta, decay)
+        accuracy = tuning.accuracy(theta)
+        waited = 0 if accuracy > best else waited + 1
+        if accuracy > best:
+            best, chosen = accuracy, (theta, decay)
+        if waited == PATIENCE:
+            break
+    return chosen
+
+
+def _minimise(objective: Objective, start: np.ndarray, decay: float) -> np.ndarray:
+    # Tolerances: accuracy moves by less than 0.1 points below them, float32 gradients allow no more.
+    options = {"maxiter": STEPS, "ftol": 1e-5, "gtol": 1e-4, "maxcor": 20}
+    return minimize(objective, start, args=(decay,), jac=True, method="L-BFGS-B", options=options).x
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)

@@ -15,9 +15,14 @@ import soxr
 from builders.errors import AudioError
 from builders.schema import SAMPLING_RATE
 
-# libsndfile's own parse log is the only place where it says that a WAV claims more than the file holds.
-CLAIMED = re.compile(r"data\s*:\s*(\d+)\s*\(should be (\d+)\)")
+# libsndfile's own parse log is the only place where it says that a file claims more than it holds:
+# WAV (data), AIFF (SSND), AU (Data Size), RF64 (Riff size).
+CLAIMED = re.compile(r"(?:data|SSND|Data Size|Riff size)\s*:\s*(\d+)\s*\(should be (\d+)\)")
 STREAMED = 0x7FFF_FFFF - 0x1_0000  # a claim this large is what writers put who didn't know the length
+SPHERE_COUNT = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
+UNKNOWN_LENGTH = 0x7FFF_FFFF_FFFF_FFFF  # frames of a FLAC whose writer didn't know them
+MP3_LEAD = 32 * 1152  # a frame of MP3 leans on up to 511 bytes of those before it: seek back by this, then read on
+BLOCK = 1 << 20  # frames; what a header claims is not a size to allocate
 INT16_SCALE = 32_768  # libsndfile's: int16 -32768 is float -1.0
 
 
@@ -85,6 +90,7 @@ def normalise(
         raise AudioError("empty file (0 bytes)")
     whole = start == 0.0 and end is None
     with _open(io.BytesIO(data)) as file:
+        _check_whole(file, data)
         source = {"format": _format(file), "sampling_rate": file.samplerate, "channels": file.channels}
         if whole and _is_target(file):
             if not trust:
@@ -151,7 +157,9 @@ def decode(audio: Mapping[str, Any]) -> np.ndarray:
     """
     if audio is None or not audio.get("bytes"):
         raise AudioError("this audio cell holds no bytes: it does not come from a manifest table")
-    samples, rate = sf.read(io.BytesIO(audio["bytes"]), dtype="float32")
+    with _open(io.BytesIO(audio["bytes"])) as file:
+        rate, samples = file.samplerate, _blocks(file, 0, file.frames)
+    samples = samples[:, 0] if samples.shape[1] == 1 else samples
     if rate != SAMPLING_RATE or samples.ndim != 1:
         raise AudioError(
             f"{audio.get('path')}: {rate} Hz, shape {samples.shape}, where a manifest table has 16 kHz mono: "
@@ -176,18 +184,45 @@ def _is_target(file: sf.SoundFile) -> bool:
     return (file.format, file.subtype, file.samplerate, file.channels) == wanted and file.frames > 0
 
 
-def _read(file: sf.SoundFile, first: int, last: int) -> np.ndarray:
-    """Read frames, shape (frames, channels) float32, and prove that what the header claims is there."""
+def _check_whole(file: sf.SoundFile, data: bytes) -> None:
+    """Raise AudioError if the file's own headers say that there was more of it."""
     claim = CLAIMED.search(file.extra_info)
     if claim and int(claim[2]) < int(claim[1]) < STREAMED:
         raise AudioError(f"truncated: the header claims {claim[1]} bytes of samples, {claim[2]} are there")
-    try:
-        if first:
-            file.seek(min(first, file.frames))
-        samples = file.read(max(0, last - first), dtype="float32", always_2d=True)
-    except sf.LibsndfileError as error:
-        raise AudioError(f"cannot be decoded ({error.error_string})") from None
+    count = SPHERE_COUNT.search(data[:4096]) if file.format == "NIST" else None
+    if count and file.frames < int(count[1]):
+        raise AudioError(f"truncated: the header claims {int(count[1])} samples, {file.frames} are there")
+    if file.format == "OGG" and _cut_page(data):
+        raise AudioError("truncated: the last page of the Ogg stream is cut")
+    if file.frames >= UNKNOWN_LENGTH:
+        raise AudioError(f"a {file.format} file that does not say how long it is: encode it again")
+
+
+def _cut_page(data: bytes) -> bool:
+    page = data.rfind(b"OggS")
+    count = data[page + 26] if page + 26 < len(data) else 0  # of the lengths that follow: those of the page's parts
+    return page + 27 + count + sum(data[page + 27 : page + 27 + count]) > len(data)
+
+
+def _read(file: sf.SoundFile, first: int, last: int) -> np.ndarray:
+    """Read frames, shape (frames, channels) float32, and prove that what the header claims is there."""
+    lead = min(first, MP3_LEAD) if file.format == "MP3" else 0
+    samples = _blocks(file, first - lead, max(0, last - first + lead))[lead:]
     # MP3 headers announce more frames than there are as a matter of course; those of FLAC don't.
     if file.format == "FLAC" and len(samples) < last - first:
         raise AudioError(f"truncated: {len(samples)} of {last - first} samples decode")
     return samples
+
+
+def _blocks(file: sf.SoundFile, first: int, frames: int) -> np.ndarray:
+    """Read `frames` frames from `first` on, or what there is of them, shape (frames, channels) float32."""
+    blocks = [np.empty((0, file.channels), np.float32)]
+    try:
+        if first:
+            file.seek(min(first, file.frames))
+        while frames > 0:
+            blocks.append(file.read(min(frames, BLOCK), dtype="float32", always_2d=True))
+            frames = frames - len(blocks[-1]) if len(blocks[-1]) else 0
+    except sf.LibsndfileError as error:
+        raise AudioError(f"cannot be decoded ({error.error_string})") from None
+    return np.concatenate(blocks) if len(blocks) > 2 else blocks[-1]

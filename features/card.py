@@ -13,7 +13,7 @@ from typing import Any
 from datasets import Array2D, Features
 
 from features.clock import FrameClock
-from features.encoder import Encoder, column_prefix
+from features.encoder import Encoder
 
 CARD_VERSION = 1
 
@@ -91,6 +91,3 @@ def encoder_cards(encoder: Encoder, layers: list[str], dtype: str) -> dict[str, 
         )
         for layer in layers
     }  # fmt: skip
-
-
-__all__ = ["FeatureCard", "cards", "column_prefix", "encoder_cards"]

@@ -96,7 +96,9 @@ def _from_folder(folder: Path, init: Init, seed: int) -> Spec:
     files = [folder / name for name in CONFIG_FILES if (folder / name).is_file()]
     # The configuration counts: other heads or another clip of the input are other numbers.
     revision = _sha256(files + (weight_files(folder) if init == "trained" else []))
-    return Spec(folder.name, read_json(folder / "config.json"), folder if init == "trained" else None, init, seed, revision)
+    return Spec(
+        folder.name, read_json(folder / "config.json"), folder if init == "trained" else None, init, seed, revision
+    )
 
 
 def _from_hub(spec: str, name: str, init: Init, seed: int, revision: str | None) -> Spec:
@@ -194,6 +196,18 @@ def match(weights: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]], f
         if tuple(weights[name].shape) != shape:
             raise CheckpointError(f"{where}: {name} is {tuple(weights[name].shape)}, config.json says {shape}")
     return {name: weights[name] for name in expected}
+
+
+def without_weights(spec: Spec) -> None:
+    """Refuse random weights for an encoder that has none.
+
+    Raises
+    ------
+    CheckpointError
+        If `init` is ``random``.
+    """
+    if spec.init == "random":
+        raise CheckpointError(f"{spec.name} has no weights to draw at random: leave init='random' out")
 
 
 def _sha256(files: list[Path]) -> str:

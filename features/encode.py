@@ -14,9 +14,9 @@ from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDa
 from builders.audio import decode
 from builders.errors import AudioError
 from features import encoders
-from features.card import FeatureCard, encoder_cards
+from features.card import encoder_cards
 from features.columns import to_arrow
-from features.encoder import Encoder, Init
+from features.encoder import Encoder, Init, column_prefix
 from features.windows import Window, windows
 
 STEP_VERSION = 1  # output version of the map step itself
@@ -76,6 +76,11 @@ class Encode:
         """The encoder; its weights are loaded once per process."""
         return self._given or _load(self._name, **self._spec)
 
+    @property
+    def name(self) -> str:
+        """What the columns begin with: ``<encoder>`` or ``<encoder>.random<seed>``."""
+        return column_prefix(self.encoder)
+
     def features(self, present: Mapping[str, Any] | None = None) -> Features:
         """Return the columns of the result: those that are `present` and the feature columns."""
         return Features({**(present or {}), **{card.column: card.feature() for card in self.cards.values()}})
@@ -102,6 +107,10 @@ class Encode:
         for card in self.cards.values():
             table = table.append_column(card.column, to_arrow(columns[card.column], card))
         return table
+
+    def without_audio(self, batch: pa.Table) -> pa.Table:
+        """Encode a batch in the arrow format and return it without its audio: rows of a feature table."""
+        return self(batch).drop_columns(["audio"])
 
     def encode(self, waves: Sequence[np.ndarray]) -> dict[str, list[np.ndarray]]:
         """Return, per layer, one matrix [shape=(frames, width)] for each utterance [shape=(samples,)] at 16 kHz."""
@@ -202,11 +211,19 @@ def encode_split(dataset: Dataset | IterableDataset, step: Encode, *, num_proc: 
 def feature_table(dataset: Dataset, step: Encode, *, num_proc: int | None = None, file: str | None = None) -> Dataset:
     """Return the features of a split as a table of its own, `id` and one column per layer."""
     rows = step.batch_size(dataset)
-    return dataset.select_columns(["id", "audio"]).with_format("arrow").map(
-        step, batched=True, batch_size=rows, writer_batch_size=rows, remove_columns=["audio"],
-        features=step.features({"id": dataset.features["id"]}), num_proc=num_proc, cache_file_name=file,
-        load_from_cache_file=file is None, desc=f"Encoding with {next(iter(step.cards.values())).encoder}",
-    ).with_format(None)  # fmt: skip
+    audio = dataset.select_columns(["id", "audio"]).with_format("arrow")
+    made = audio.map(
+        step.without_audio,
+        batched=True,
+        batch_size=rows,
+        writer_batch_size=rows,
+        features=step.features({"id": dataset.features["id"]}),
+        num_proc=num_proc,
+        cache_file_name=file,
+        load_from_cache_file=file is None,
+        desc=f"Encoding with {step.name}",
+    )
+    return made.with_format(None)
 
 
 def join(dataset: Dataset, features: Dataset) -> Dataset:
@@ -264,6 +281,3 @@ def _same_ids(one: Dataset, other: Dataset) -> bool:
 @functools.lru_cache(maxsize=2)  # a trained and a random one
 def _load(name: str, **spec: Any) -> Encoder:
     return encoders.load(name, **spec)
-
-
-__all__ = ["Encode", "FeatureCard", "encode", "join", "select"]

@@ -85,11 +85,10 @@ def write_features(
         The folder of the feature table: `out`, or ``<path>/features/<encoder>``.
     """
     table = open_manifest(path)
-    name = next(iter(step.cards.values())).column.rsplit(".", 1)[0]
-    folder = Path(out) if out else Path(path, FOLDER, name)
+    folder = Path(out) if out else Path(path, FOLDER, step.name)
     folder.mkdir(parents=True, exist_ok=True)
     keys = {split: digest([step.key, _identity(Path(path), split)]) for split in table}
-    known = _read_card(folder).get("keys", {})
+    known = read_card(folder).get("keys", {})
     for split, part in table.items():
         if known.get(split) != keys[split] or not (folder / f"{split}.arrow").exists():
             check(part, step)
@@ -128,7 +127,7 @@ def _encode(part: Dataset, step: Encode, final: Path, num_proc: int | None) -> N
 
 def _joined(split: str, part: Dataset, folder: Path) -> Dataset:
     file = folder / f"{split}.arrow"
-    if not file.exists() or split not in _read_card(folder).get("keys", {}):
+    if not file.exists() or split not in read_card(folder).get("keys", {}):
         raise TableError(f"{folder} has no finished features of split {split!r}: run `python -m features` again")
     try:
         return join(part, Dataset.from_file(str(file)))
@@ -142,7 +141,8 @@ def _identity(path: Path, split: str) -> str:
     return next(file.read_text(encoding="utf-8") for file in files if file.exists())
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
+def read_card(folder: Path) -> dict[str, Any]:
+    """Return the feature card of a feature table, empty where there is none yet."""
     card = folder / CARD
     return json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
 

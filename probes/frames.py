@@ -16,6 +16,7 @@ from probes.errors import ProbeError
 from probes.labels import Labeller, Silence
 from probes.segments import tier_segments, tiers
 from probes.splits import UNKNOWN
+from probes.tables import plain
 
 BATCH_ROWS = 64  # utterances whose features are looked at at a time
 MOST_CLASSES = 200  # more is not a tier that a frame probe can learn (words, free text)
@@ -177,7 +178,7 @@ def _assemble(
         raise ProbeError(f"column {column!r}: no frame lies in a labelled segment of tier {tier!r}")
     values, labels, utterance = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     order = np.argsort(classes) if tier != "phones" else np.arange(len(classes))
-    names = dataset.select_columns(["speaker_id"]).with_format("arrow")[:]["speaker_id"].to_pylist()
+    names = plain(dataset, "speaker_id")
     voices = [UNKNOWN if name is None else name for name in names]
     speakers, speaker = np.unique(np.asarray(voices, dtype=str), return_inverse=True)
     return FrameTable(

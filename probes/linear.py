@@ -15,18 +15,17 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save
-from scipy.optimize import minimize
 
 from probes.errors import ProbeError
 from probes.frames import FrameTable
 from probes.objective import Objective, chunks, standardisation, unpack
+from probes.solver import Solver
 
 import mlx.core as mx  # isort: skip  after probes.objective, which imports features first
 
 # Weight decays that validation chooses from, the strongest first: each starts where the last ended.
-DECAYS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
-PATIENCE = 2  # decays without a gain on validation before the rest is left out
-STEPS = 200  # of L-BFGS, at most, per decay
+DECAYS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+COARSE, FINE = 1e-4, 1e-5  # tolerances of the solver, along the decays and for the probe that is kept
 FORMAT = 1
 
 
@@ -152,45 +151,38 @@ def fit(
     mean, scale = standardisation(values)
     if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
         raise ProbeError("the features hold values that are not finite: encode them again with dtype float32")
-    theta, decay = _choose(values, labels, mean, scale, table, validation, known, decays)
+    learning = Solver(Objective(values, labels, mean, scale, len(known)))
+    theta, decay = _choose(learning, table, validation, mean, scale, known, decays)
     if refit:
         tuning = validation[np.isin(table.labels[validation], known)]
         values = np.concatenate([values, table.values[tuning]])
         labels = np.concatenate([labels, np.searchsorted(known, table.labels[tuning])])
-        theta = _minimise(Objective(values, labels, mean, scale, len(known)), theta, decay)
+        del learning  # its copy of the train frames
+        learning = Solver(Objective(values, labels, mean, scale, len(known)))
+    theta = learning.minimise(theta, decay, tolerance=FINE)
     weights, bias = (part.astype(np.float32) for part in unpack(theta, len(known)))
     return LinearProbe(weights, bias, mean, scale, known, table.classes, decay, dict(details or {}))
 
 
 def _choose(
-    values: np.ndarray, labels: np.ndarray, mean: np.ndarray, scale: np.ndarray,
-    table: FrameTable, validation: np.ndarray, known: np.ndarray, decays: tuple[float, ...],
+    learning: Solver, table: FrameTable, validation: np.ndarray,
+    mean: np.ndarray, scale: np.ndarray, known: np.ndarray, decays: tuple[float, ...],
 ) -> tuple[np.ndarray, float]:  # fmt: skip
-    """Follow the path of decays from strong to weak and return the best parameters and decay."""
-    count = len(known)
-    learning = Objective(values, labels, mean, scale, count)
-    theta = np.zeros((values.shape[1] + 1) * count)
+    """Go from strong to weak decay while validation gains; return parameters and decay of the best."""
+    theta = np.zeros((len(mean) + 1) * len(known))
     if len(decays) == 1:
-        return _minimise(learning, theta, decays[0]), decays[0]
+        return theta, decays[0]
     codes = np.full(len(table.classes), -1)  # -1: not in train, always wrong
-    codes[known] = np.arange(count)
-    tuning = Objective(table.values[validation], codes[table.labels[validation]], mean, scale, count)
-    best, chosen, waited = -1.0, (theta, decays[0]), 0
+    codes[known] = np.arange(len(known))
+    tuning = Objective(table.values[validation], codes[table.labels[validation]], mean, scale, len(known))
+    best, chosen = -1.0, (theta, decays[0])
     for decay in sorted(decays, reverse=True):
-        theta = _minimise(learning, theta, decay)
+        theta = learning.minimise(theta, decay, tolerance=COARSE)
         accuracy = tuning.accuracy(theta)
-        waited = 0 if accuracy > best else waited + 1
-        if accuracy > best:
-            best, chosen = accuracy, (theta, decay)
-        if waited == PATIENCE:
+        if accuracy <= best:
             break
+        best, chosen = accuracy, (theta, decay)
     return chosen
-
-
-def _minimise(objective: Objective, start: np.ndarray, decay: float) -> np.ndarray:
-    # Tolerances: accuracy moves by less than 0.1 points below them, float32 gradients allow no more.
-    options = {"maxiter": STEPS, "ftol": 1e-5, "gtol": 1e-4, "maxcor": 20}
-    return minimize(objective, start, args=(decay,), jac=True, method="L-BFGS-B", options=options).x
 
 
 def _replace(path: Path, data: bytes) -> None:

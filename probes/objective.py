@@ -72,6 +72,16 @@ class Objective:
             hits += int((mx.argmax(mx.addmm(bias, inputs, weights), axis=1) == labels).sum().item())
         return hits / max(1, self.frames)
 
+    def class_shares(self) -> np.ndarray:
+        """Return the share of the frames that each class has, (classes,) float64."""
+        return np.bincount(self._labels, minlength=self.classes) / self.frames
+
+    def second_moments(self, most: int) -> np.ndarray:
+        """Return ``X.T @ X / frames`` of the standardised inputs, estimated on at most `most` frames."""
+        sample = self._values[:: -(-self.frames // most)].astype(np.float32)
+        inputs = mx.array((sample - self._mean) / self._scale)
+        return np.asarray(inputs.T @ inputs).astype(np.float64) / len(sample)
+
     def _chunks(self) -> Iterator[tuple[mx.array, mx.array]]:
         yield from self._convert() if self._cache is None else self._cache
 

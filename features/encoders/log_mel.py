@@ -14,7 +14,7 @@ import librosa
 import numpy as np
 import scipy.fft
 
-from features.checkpoint import Spec
+from features.checkpoint import Spec, without_weights
 from features.clock import SAMPLING_RATE, FrameClock
 from features.encoder import Axis
 
@@ -37,9 +37,10 @@ class LogMel:
     window: int | None = None
 
     def __init__(self, spec: Spec) -> None:
+        without_weights(spec)
         self.name = spec.name
         self.revision = spec.revision
-        self.layers: Mapping[str, int] = {"mel": spec.config["num_mel_bins"]}
+        self.layers: Mapping[str, int] = {"mel": (spec.config or {}).get("num_mel_bins", 80)}
 
     def encode(self, inputs: np.ndarray, lengths: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
         """Return ``{"mel": (batch, frames, width)}``; see `features.encoder.Encoder`."""

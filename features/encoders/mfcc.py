@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import librosa
 import numpy as np
 
-from features.checkpoint import Spec
+from features.checkpoint import Spec, without_weights
 from features.clock import SAMPLING_RATE, FrameClock
 from features.encoder import Axis
 
 HOP = 160  # samples, 10 ms
 WIN = 400  # samples, 25 ms
-N_FFT = 512  # the next power of two: 40 mel bands need no band without a bin at the low end
+N_FFT = 512  # the window filled up with zeros to a power of two, as HTK and Kaldi do
 N_MELS = 40
 N_MFCC = 13
 WIDTH = 3 * N_MFCC
@@ -32,6 +32,7 @@ class Mfcc:
     layers: Mapping[str, int] = {"mfcc": WIDTH}
 
     def __init__(self, spec: Spec) -> None:
+        without_weights(spec)
         self.name = spec.name
         self.revision = spec.revision
 

@@ -1,0 +1,107 @@
+"""The command ``python -m features``: encode a table, or align one that has texts but no phones."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from builders.errors import AudioError, CorpusError
+from features.encode import DTYPES, Encode
+from features.store import TableError, open_table, read_card, write_features
+
+EXAMPLE = "example: python -m features tables/timit --encoder openai/whisper-tiny.en --layers all"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, or 2 for bad input."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    command = align if arguments[:1] == ["align"] else encode
+    try:
+        command(arguments[1:] if command is align else arguments)
+    except (TableError, CorpusError, AudioError, ValueError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def encode(arguments: Sequence[str]) -> None:
+    """Write the feature table of one encoder and print what it is."""
+    options = encode_parser().parse_args(arguments)
+    layers = options.layers[0] if options.layers[0] in ("all", "last") else options.layers
+    step = Encode(
+        options.encoder,
+        layers=layers,
+        init=options.init,
+        seed=options.seed,
+        revision=options.revision,
+        dtype=options.dtype,
+    )
+    folder = write_features(options.table, step, out=options.out, num_proc=options.num_proc)
+    print(describe(folder))
+    print(f"\nfeatures: {folder}\nnext: python -m probes {options.table} --tier phones --out results")
+
+
+def encode_parser() -> argparse.ArgumentParser:
+    """Return the parser of the encoding command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m features",
+        description="Add an encoder's hidden states, layer by layer, to a table. `python -m features align --help` "
+        "tells how to add phones and words to a table that has texts only.",
+        epilog=EXAMPLE,
+    )
+    parser.add_argument("table", type=Path, help="table written by `python -m builders load --out`")
+    parser.add_argument(
+        "--encoder", required=True, help="Hub id, checkpoint folder, or log_mel, mfcc, whisper-tiny, ..."
+    )
+    parser.add_argument("--layers", nargs="+", default=["all"], help="all, last, names or numbers (default: all)")
+    parser.add_argument("--init", choices=("trained", "random"), default="trained", help="weights (default: trained)")
+    parser.add_argument("--seed", type=int, default=0, help="of random weights (default: 0)")
+    parser.add_argument("--revision", help="commit or branch of a Hub checkpoint")
+    parser.add_argument("--dtype", choices=DTYPES, default="float16", help="of the stored features (default: float16)")
+    parser.add_argument("--num-proc", type=int, help="processes (default: 1)")
+    parser.add_argument("--out", type=Path, help="folder to write to (default: TABLE/features/<encoder>)")
+    return parser
+
+
+def align(arguments: Sequence[str]) -> None:
+    """Write a copy of a table with phones and words tiers."""
+    from builders.__main__ import save
+    from features.align import align as align_table
+
+    parser = argparse.ArgumentParser(
+        prog="python -m features align",
+        description="Force-align an English table that has texts: adds the tiers `phones` (ARPAbet) and `words`.",
+        epilog="example: python -m features align tables/librispeech --out tables/librispeech.aligned",
+    )
+    parser.add_argument("table", type=Path, help="table written by `python -m builders load --out`")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the new table to")
+    parser.add_argument("--num-proc", type=int, help="processes (default: 1)")
+    options = parser.parse_args(arguments)
+    if options.out.exists():
+        raise TableError(f"{options.out} exists already: remove it or choose another --out")
+    save(align_table(open_table(options.table, []), num_proc=options.num_proc), options.out)
+    print(f"table: {options.out}\nnext: python -m features {options.out} --encoder log_mel --layers all")
+
+
+def describe(folder: Path) -> str:
+    """Return a table of a feature table's layers."""
+    rows = [
+        [
+            layer["column"],
+            layer["width"],
+            frames,
+            f"{frames * layer['width'] * np.dtype(layer['dtype']).itemsize / 1e6:,.1f}",
+        ]
+        for layer in read_card(folder)["layers"]
+        for frames in [sum(moments["frames"] for moments in layer["statistics"].values())]
+    ]
+    return tabulate(rows, headers=["column", "width", "frames", "MB"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,267 @@
+"""The encoder of OpenAI's Whisper in MLX, every layer of it.
+
+Layers: ``conv``, the input of the first block (two convolutions and positions); ``block1`` to
+``blockN``, the outputs of the blocks; ``norm``, the last block after the final layer norm, which is
+what `transformers` calls the last hidden state.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from features import checkpoint, kernels
+from features.blas import import_mlx
+from features.checkpoint import CheckpointError, Spec
+from features.clock import FrameClock
+from features.encoder import Axis
+from features.encoders.log_mel import HOP, N_FFT, WINDOW_SAMPLES, log_mel
+
+import_mlx()  # says in one line what is missing where MLX has no backend
+import mlx.core as mx  # noqa: E402  after that check
+import mlx.nn as nn  # noqa: E402
+from mlx.utils import tree_flatten  # noqa: E402
+
+# (blocks, width, heads)
+SIZES = {
+    "tiny": (4, 384, 6), "base": (6, 512, 8), "small": (12, 768, 12), "medium": (24, 1024, 16),
+    "large-v3": (32, 1280, 20), "large-v3-turbo": (32, 1280, 20),
+}  # fmt: skip
+
+
+def _config(size: str) -> dict[str, Any]:
+    blocks, width, heads = SIZES[size]
+    return {
+        "model_type": "whisper", "num_mel_bins": 128 if size.startswith("large") else 80, "d_model": width,
+        "encoder_layers": blocks, "encoder_attention_heads": heads, "encoder_ffn_dim": 4 * width,
+    }  # fmt: skip
+
+
+CONFIGS = {
+    **{f"whisper-{size}": _config(size) for size in SIZES},
+    **{f"whisper-{size}.en": _config(size) for size in ("tiny", "base", "small", "medium")},
+}
+
+# How mlx-community and OpenAI call what Hugging Face calls otherwise.
+OTHER_CONFIG = {
+    "n_mels": "num_mel_bins", "n_audio_ctx": "max_source_positions", "n_audio_state": "d_model",
+    "n_audio_head": "encoder_attention_heads", "n_audio_layer": "encoder_layers",
+}  # fmt: skip
+OTHER_WEIGHTS = [
+    (r"^blocks\.", "layers."), (r"\.attn\.query\.", ".self_attn.q_proj."), (r"\.attn\.key\.", ".self_attn.k_proj."),
+    (r"\.attn\.value\.", ".self_attn.v_proj."), (r"\.attn\.out\.", ".self_attn.out_proj."),
+    (r"\.attn_ln\.", ".self_attn_layer_norm."), (r"\.mlp_ln\.", ".final_layer_norm."), (r"\.mlp(\.0|1)\.", ".fc1."),
+    (r"\.mlp(\.2|2)\.", ".fc2."), (r"^ln_post\.", "layer_norm."), (r"^positional_embedding$", "embed_positions.weight"),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Config:
+    """The part of ``config.json`` that the encoder needs."""
+
+    num_mel_bins: int
+    d_model: int
+    encoder_layers: int
+    encoder_attention_heads: int
+    encoder_ffn_dim: int
+    max_source_positions: int = 1500
+    activation_function: str = "gelu"
+    init_std: float = 0.02
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any], name: str) -> Config:
+        """Read Hugging Face's field names or OpenAI's.
+
+        Raises
+        ------
+        CheckpointError
+            If a field is missing or asks for what is not implemented.
+        """
+        fields = {OTHER_CONFIG.get(field, field): value for field, value in config.items()}
+        if "n_audio_state" in config:
+            fields.setdefault("encoder_ffn_dim", 4 * config["n_audio_state"])
+        try:
+            found = cls(**{field: value for field, value in fields.items() if field in cls.__dataclass_fields__})
+        except TypeError as error:
+            raise CheckpointError(f"{name}: config.json is not of a Whisper model ({error})") from error
+        if found.activation_function != "gelu":
+            raise CheckpointError(f"{name}: activation {found.activation_function!r}, expected one of ['gelu']")
+        if found.d_model % found.encoder_attention_heads:
+            raise CheckpointError(
+                f"{name}: width {found.d_model} in config.json is no multiple of its {found.encoder_attention_heads} heads"
+            )
+        return found
+
+
+class Attention(nn.Module):
+    """Self-attention over the whole window."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.heads = config.encoder_attention_heads
+        self.q_proj = nn.Linear(config.d_model, config.d_model)
+        self.k_proj = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.v_proj = nn.Linear(config.d_model, config.d_model)
+        self.out_proj = nn.Linear(config.d_model, config.d_model)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Map (batch, frames, width) to the same shape."""
+        B, T, D = x.shape
+        q, k, v = (
+            project(x).reshape(B, T, self.heads, -1).transpose(0, 2, 1, 3)  # (B, heads, T, D / heads)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        x = kernels.attention(q, k, v, scale=(D // self.heads) ** -0.5)
+        return self.out_proj(x.transpose(0, 2, 1, 3).reshape(B, T, D))
+
+
+class Block(nn.Module):
+    """Attention and a two-layer perceptron, each behind a layer norm and beside a residual path."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
+        self.self_attn = Attention(config)
+        self.final_layer_norm = nn.LayerNorm(config.d_model)
+        self.fc1 = nn.Linear(config.d_model, config.encoder_ffn_dim)
+        self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Map (batch, frames, width) to the same shape."""
+        x = x + self.self_attn(self.self_attn_layer_norm(x))  # not `+=`: a layer that was kept would change
+        return x + self.fc2(kernels.gelu(self.fc1(self.final_layer_norm(x))))
+
+
+class AudioEncoder(nn.Module):
+    """The network, with the weight names of Hugging Face below ``model.encoder.``."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(config.num_mel_bins, config.d_model, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv1d(config.d_model, config.d_model, kernel_size=3, stride=2, padding=1)
+        self.embed_positions = nn.Embedding(config.max_source_positions, config.d_model)
+        self.layers = [Block(config) for _ in range(config.encoder_layers)]
+        self.layer_norm = nn.LayerNorm(config.d_model)
+
+    def __call__(self, mel: mx.array) -> Iterator[tuple[str, mx.array]]:
+        """Yield each layer's name and its output (batch, frames, width), given mel (batch, 2 * frames, bands)."""
+        x = kernels.gelu(self.conv1(mel))
+        x = kernels.gelu(self.conv2(x)) + self.embed_positions.weight
+        yield "conv", x
+        for number, block in enumerate(self.layers, 1):
+            x = block(x)
+            yield f"block{number}", x
+        yield "norm", self.layer_norm(x)
+
+
+def sanitize(weights: Mapping[str, mx.array], config: Config) -> dict[str, mx.array]:
+    """Return the encoder's weights with our names, axes and precision; the only place that renames.
+
+    Takes the names of Hugging Face (``model.encoder.layers.0.self_attn.q_proj.weight``) and of
+    OpenAI and mlx-community (``encoder.blocks.0.attn.query.weight``).
+    """
+    renamed = {"embed_positions.weight": sinusoids(config.max_source_positions, config.d_model)}
+    for name, value in weights.items():
+        short = re.sub(r"^(model\.)?encoder\.", "", name)
+        if short == name:  # of the decoder
+            continue
+        for pattern, replacement in OTHER_WEIGHTS:
+            short = re.sub(pattern, replacement, short)
+        if re.fullmatch(r"conv\d\.weight", short) and value.ndim == 3 and value.shape[1] != 3:
+            value = value.transpose(0, 2, 1)  # torch: (out, in, 3); MLX: (out, 3, in)
+        renamed[short] = value.astype(mx.float32)
+    return renamed
+
+
+def draw(shapes: Mapping[str, tuple[int, ...]], config: Config, seed: int) -> dict[str, mx.array]:
+    """Return random weights, distributed as `transformers` draws them for a new model.
+
+    Linear and convolution weights are normal with standard deviation `init_std`, biases 0, norms 1
+    and 0; the positions are sinusoids.
+    """
+    keys = mx.random.split(mx.random.key(seed), len(shapes))
+    drawn = {}
+    for key, (name, shape) in zip(keys, sorted(shapes.items()), strict=True):
+        if name == "embed_positions.weight":
+            drawn[name] = sinusoids(*shape)
+        elif name.endswith(".bias"):
+            drawn[name] = mx.zeros(shape)
+        elif "layer_norm" in name:
+            drawn[name] = mx.ones(shape)
+        else:
+            drawn[name] = config.init_std * mx.random.normal(shape, key=key)
+    return drawn
+
+
+def sinusoids(length: int, width: int) -> mx.array:
+    """Return Whisper's fixed positions (length, width): sines, then cosines, of geometric periods."""
+    rates = np.exp(-np.log(10_000.0) / (width // 2 - 1) * np.arange(width // 2))
+    angles = np.arange(length)[:, None] * rates
+    return mx.array(np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32))
+
+
+class Whisper:
+    """A Whisper checkpoint, or a random model of its shape, as an encoder.
+
+    The window is always 30 s, as in training: shorter utterances are followed by silence, which
+    the blocks attend to. A frame sees 5 mel frames through the two convolutions (3 wide; 3 wide, 2
+    apart): a receptive field of ``4 * 160 + 400`` samples around sample ``320 * t``.
+    """
+
+    version = 1
+    axis: Axis = "frame"
+    clock = FrameClock(hop=2 * HOP, offset=0, field=4 * HOP + N_FFT, padded=True)
+    window: int | None = WINDOW_SAMPLES
+
+    def __init__(self, spec: Spec) -> None:
+        self.name, self.revision = spec.name, spec.revision
+        self.init = f"random{spec.seed}" if spec.init == "random" else "trained"
+        self.config = Config.from_dict(spec.config or {}, spec.name)
+        self.network = AudioEncoder(self.config)
+        names = ["conv", *(f"block{n + 1}" for n in range(self.config.encoder_layers)), "norm"]
+        self.layers: Mapping[str, int] = dict.fromkeys(names, self.config.d_model)
+        self.network.load_weights(list(self._weights(spec).items()))
+        mx.eval(self.network.parameters())  # here, so that a fork finds values and not a plan
+        self.network.freeze()
+
+    def _weights(self, spec: Spec) -> dict[str, mx.array]:
+        shapes = {name: value.shape for name, value in tree_flatten(self.network.parameters())}
+        if spec.init == "random":
+            return draw(shapes, self.config, spec.seed)
+        if spec.folder is None:
+            raise CheckpointError(
+                f"{spec.name} names a size, not weights: expected openai/{spec.name}, a checkpoint folder, "
+                "or init='random'"
+            )
+        weights = sanitize(checkpoint.read_weights(spec.folder), self.config)
+        return checkpoint.match(weights, shapes, spec.folder)
+
+    def encode(self, inputs: np.ndarray, lengths: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the hidden states of the named layers; see `features.encoder.Encoder`."""
+        frames = self.clock.frames(max(lengths, default=0))
+        out = {layer: np.empty((len(inputs), frames, self.layers[layer]), np.float32) for layer in layers}
+        for start in range(0, len(inputs), kernels.BATCH):
+            rows = slice(start, start + kernels.BATCH)
+            for layer, values in self._forward(inputs[rows], lengths[rows], set(layers)):
+                out[layer][rows] = values[:, :frames]
+        return out
+
+    def _forward(
+        self, inputs: np.ndarray, lengths: np.ndarray, wanted: set[str]
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        window = 2 * self.config.max_source_positions
+        bands = self.config.num_mel_bins
+        mel = [log_mel(wave[:n], bands, frames=window) for wave, n in zip(inputs, lengths, strict=True)]
+        for layer, values in self.network(mx.array(np.stack(mel))):
+            if layer in wanted:
+                yield layer, np.asarray(values)
+                wanted = wanted - {layer}
+            if not wanted:  # deeper blocks are not computed
+                return
+
+
+Model = Whisper

@@ -7,6 +7,7 @@ bytes, and `position` sorts the members into the order in which reading them is 
 from __future__ import annotations
 
 import atexit
+import ctypes
 import io
 import logging
 import os
@@ -160,11 +161,15 @@ class _Archive:
         return {"path": self.path, "_handle": None}
 
     def _opened(self) -> Any:
-        # A forked child must not share the parent's file offset.
-        if self._handle is None or self._process != os.getpid():
-            self._handle, self._process = self._open_handle(), os.getpid()
+        if self._handle is None:
+            self._handle = self._open_handle()
             _OPEN.add(self)
         return self._handle
+
+    def _forget(self) -> None:
+        if self._handle is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._handle))  # so that it is never destroyed here
+            self._handle = None
 
     def _open_handle(self) -> Any:
         raise NotImplementedError
@@ -255,6 +260,8 @@ class Zip(_Archive):
             return io.BytesIO(self._opened().read(member.path.decode()))
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise self._damaged(error) from None
+        except RuntimeError as error:  # encrypted, or compressed by a method of its own
+            raise CorpusError(f"{self.path} can't be read ({error}): unpack it and pass the folder") from None
 
     def _open_handle(self) -> zipfile.ZipFile:
         try:
@@ -271,3 +278,14 @@ def close_all() -> None:
     """Close what is still open before the interpreter ends."""
     for archive in list(_OPEN):
         archive.close()
+
+
+def _forget_all() -> None:
+    # In a forked child: file offsets are shared with the parent, and the threads of its rapidgzip readers don't
+    # exist, so that even closing one would abort. Everything is opened anew.
+    for archive in list(_OPEN):
+        archive._forget()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_all)

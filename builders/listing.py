@@ -23,6 +23,7 @@ from builders.files import Files
 from builders.schema import Segment, arrow_schema
 
 BATCH = 1_000
+SORTED_AT_ONCE = 16 * BATCH
 SHARD_BYTES = 500_000_000  # of source audio; compressed sources give about as much FLAC
 MIN_SHARDS = 16  # so that several workers share a small corpus
 MADE_LATER = ("audio", "duration", "source")  # known once the audio is decoded
@@ -211,6 +212,17 @@ def _sort(unsorted: Path, sink: pa.NativeFile, schema: pa.Schema) -> None:
     listing = read_listing(unsorted)
     keys = [listing.column(name).to_numpy() for name in ("start", "position", "source_number")]
     order = np.lexsort(keys)
+    chunks = listing.to_batches()
     with pa.ipc.new_file(sink, schema) as writer:
-        for first in range(0, len(order), BATCH):
-            writer.write_table(listing.take(pa.array(order[first : first + BATCH])), max_chunksize=BATCH)
+        for first in range(0, len(order), SORTED_AT_ONCE):
+            rows = _gather(chunks, order[first : first + SORTED_AT_ONCE])
+            writer.write_table(rows, max_chunksize=BATCH)
+
+
+def _gather(chunks: list[pa.RecordBatch], rows: np.ndarray) -> pa.Table:
+    """Return rows by number; `take` on the whole listing would copy all of it for each call."""
+    number, within = np.divmod(rows, BATCH)  # all chunks but the last have BATCH rows
+    grouped = np.argsort(number, kind="stable")
+    parts = np.split(grouped, np.flatnonzero(np.diff(number[grouped])) + 1)
+    found = [chunks[number[part[0]]].take(pa.array(within[part])) for part in parts]
+    return pa.Table.from_batches(found).combine_chunks().take(pa.array(np.argsort(grouped)))

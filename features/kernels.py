@@ -45,10 +45,10 @@ def attention(q: mx.array, k: mx.array, v: mx.array, *, scale: float) -> mx.arra
     """
     if not SLOW_CPU:
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale)
-    B, H, _, _ = q.shape
+    batch, heads = q.shape[:2]
     q, k = q * scale, k.swapaxes(2, 3)
     mx.eval(q, k, v)
-    return mx.stack([mx.stack([_attend(q[b, h], k[b, h], v[b, h]) for h in range(H)]) for b in range(B)])
+    return mx.stack([mx.stack([_attend(q[b, h], k[b, h], v[b, h]) for h in range(heads)]) for b in range(batch)])
 
 
 def gelu(x: mx.array) -> mx.array:

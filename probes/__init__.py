@@ -1,9 +1,7 @@
 """Probes: what the layers of an encoder know about the labels of a tier.
 
-    import probes
-    results = probes.probe(ds, tier="phones")     # ds: manifest and feature columns
-    print(results)
-    results.to_pandas()
+``probes.probe(ds, tier="phones")`` takes a table with manifest and feature columns and returns
+`Results`: print them, or take ``results.to_pandas()``.
 """
 
 from __future__ import annotations

@@ -7,21 +7,22 @@ A probe file has `fit`, which learns from a frame table and returns something wi
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save
 
+from builders.cache import writing
+from features.blas import import_mlx
 from probes.errors import ProbeError
 from probes.frames import FrameTable
 from probes.objective import Objective, chunks, standardisation, unpack
 from probes.solver import Solver
 
-import mlx.core as mx  # isort: skip  after probes.objective, which imports features first
+import_mlx()  # says in one line what is missing where MLX has no backend
+import mlx.core as mx  # noqa: E402  after that check
 
 # Weight decays that validation chooses from, the strongest first: each starts where the last ended.
 DECAYS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
@@ -90,11 +91,13 @@ class LinearProbe:
         """Write ``<path>.safetensors`` and ``<path>.json``, each whole or not at all."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
+        arrays = {name: mx.array(np.ascontiguousarray(getattr(self, name))) for name in _ARRAYS}
         about = {"probe": "linear", "format": FORMAT, "decay": self.decay, "classes": list(self.classes)}
         about |= {"details": dict(self.details)}
-        _replace(path.with_name(path.name + ".safetensors"), save(arrays))
-        _replace(path.with_name(path.name + ".json"), json.dumps(about, indent=1).encode())
+        with writing(path.with_name(path.name + ".safetensors")) as file, file.open("wb") as stream:
+            mx.save_safetensors(stream, arrays)
+        with writing(path.with_name(path.name + ".json")) as file:
+            file.write_text(json.dumps(about, indent=1), encoding="utf-8")
         return path
 
     @classmethod
@@ -104,11 +107,16 @@ class LinearProbe:
         sidecar = path.with_name(path.name + ".json")
         if not sidecar.exists():
             raise ProbeError(f"no probe at {path}: expected {sidecar.name} and {path.name}.safetensors")
-        about = json.loads(sidecar.read_text())
+        about = json.loads(sidecar.read_text(encoding="utf-8"))
         if (about.get("probe"), about.get("format")) != ("linear", FORMAT):
             raise ProbeError(f"{sidecar}: not a linear probe of format {FORMAT}")
-        arrays = load_file(path.with_name(path.name + ".safetensors"))
-        return cls(**arrays, classes=tuple(about["classes"]), decay=about["decay"], details=about["details"])
+        stored = mx.load(str(path.with_name(path.name + ".safetensors")))
+        return cls(
+            **{name: np.array(stored[name]) for name in _ARRAYS},
+            classes=tuple(about["classes"]),
+            decay=about["decay"],
+            details=about["details"],
+        )
 
 
 _ARRAYS = ("weights", "bias", "mean", "scale", "known")
@@ -183,9 +191,3 @@ def _choose(
             break
         best, chosen = accuracy, (theta, decay)
     return chosen
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-import features  # noqa: F401  before mlx.core: it gives MLX a fast BLAS on Linux
-import mlx.core as mx  # isort: skip
+from features.blas import import_mlx
+
+import_mlx()  # says in one line what is missing where MLX has no backend
+import mlx.core as mx  # noqa: E402  after that check, and after the BLAS that `features` brings
 
 CHUNK_BYTES = 64 << 20  # float32 inputs per step: bounds the memory of one product
 CACHE_BYTES = 1 << 30  # standardised inputs that stay in memory; above it each pass converts anew

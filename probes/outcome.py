@@ -38,9 +38,7 @@ class Outcome:
     n_train: int
     chosen: dict[str, float]
 
-    def rows(
-        self, card: FeatureCard | None, *, draws: int = 1000, seed: int = 0
-    ) -> Iterator[dict[str, Any]]:
+    def rows(self, card: FeatureCard | None, *, draws: int = 1000, seed: int = 0) -> Iterator[dict[str, Any]]:
         """Yield one result per metric: of the probe, or without a card of the majority baseline."""
         counts = self.majority if card is None else self.counts
         values = scores(counts.sum(axis=0), self.majority.sum(axis=0))

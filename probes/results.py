@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 from tabulate import tabulate
+
+from builders.cache import writing
 
 MAJORITY = "majority"
 ACOUSTIC = "none"  # the `init` of encoders that have nothing to train
@@ -83,9 +84,8 @@ class Results:
             "results.csv": pyarrow.csv.write_csv,
         }
         for name, write in writers.items():
-            temporary = folder / f".{name}.{os.getpid()}"
-            write(self.table, temporary)
-            os.replace(temporary, folder / name)
+            with writing(folder / name) as temporary:
+                write(self.table, temporary)
         return [folder / name for name in writers]
 
     def summary(self, metric: str = "accuracy") -> pd.DataFrame:

@@ -11,9 +11,7 @@ import numpy as np
 METRICS = ("accuracy", "macro_f1", "error_reduction")
 
 
-def confusions(
-    truth: np.ndarray, predicted: np.ndarray, classes: int, groups: np.ndarray | None = None
-) -> np.ndarray:
+def confusions(truth: np.ndarray, predicted: np.ndarray, classes: int, groups: np.ndarray | None = None) -> np.ndarray:
     """Count how often each class was taken for each, per group.
 
     Parameters

@@ -48,7 +48,7 @@ class LogMel:
         out = np.zeros((len(inputs), self.clock.frames(max(lengths, default=0)), width), np.float32)
         for row, wave, length in zip(out, inputs, lengths, strict=True):
             row[: self.clock.frames(length)] = log_mel(wave[:length], width)
-        return {layer: out for layer in layers}
+        return dict.fromkeys(layers, out)
 
 
 def log_mel(wave: np.ndarray, n_mels: int, *, frames: int | None = None) -> np.ndarray:

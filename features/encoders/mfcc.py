@@ -41,7 +41,7 @@ class Mfcc:
         out = np.zeros((len(inputs), self.clock.frames(max(lengths, default=0)), WIDTH), np.float32)
         for row, wave, length in zip(out, inputs, lengths, strict=True):
             row[: self.clock.frames(length)] = mfcc(wave[:length])
-        return {layer: out for layer in layers}
+        return dict.fromkeys(layers, out)
 
 
 def mfcc(wave: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ class Config:
             raise CheckpointError(f"{name}: activation {found.activation_function!r}, expected one of ['gelu']")
         if found.d_model % found.encoder_attention_heads:
             raise CheckpointError(
-                f"{name}: width {found.d_model} in config.json is no multiple of its {found.encoder_attention_heads} heads"
+                f"{name}: width {found.d_model} is no multiple of the {found.encoder_attention_heads} heads"
             )
         return found
 
@@ -110,13 +110,13 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (batch, frames, width) to the same shape."""
-        B, T, D = x.shape
+        batch, frames, width = x.shape
         q, k, v = (
-            project(x).reshape(B, T, self.heads, -1).transpose(0, 2, 1, 3)  # (B, heads, T, D / heads)
+            project(x).reshape(batch, frames, self.heads, -1).transpose(0, 2, 1, 3)  # (batch, heads, frames, -1)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
-        x = kernels.attention(q, k, v, scale=(D // self.heads) ** -0.5)
-        return self.out_proj(x.transpose(0, 2, 1, 3).reshape(B, T, D))
+        x = kernels.attention(q, k, v, scale=(width // self.heads) ** -0.5)
+        return self.out_proj(x.transpose(0, 2, 1, 3).reshape(batch, frames, width))
 
 
 class Block(nn.Module):
@@ -250,9 +250,7 @@ class Whisper:
                 out[layer][rows] = values[:, :frames]
         return out
 
-    def _forward(
-        self, inputs: np.ndarray, lengths: np.ndarray, wanted: set[str]
-    ) -> Iterator[tuple[str, np.ndarray]]:
+    def _forward(self, inputs: np.ndarray, lengths: np.ndarray, wanted: set[str]) -> Iterator[tuple[str, np.ndarray]]:
         window = 2 * self.config.max_source_positions
         bands = self.config.num_mel_bins
         mel = [log_mel(wave[:n], bands, frames=window) for wave, n in zip(inputs, lengths, strict=True)]

@@ -1,8 +1,6 @@
 """Local metrics for `evaluate`: one folder each, loaded by path, offline.
 
-    import evaluate
-    from probes.metrics import metric_path
-    metric = evaluate.load(metric_path("phone_accuracy"))
+``evaluate.load(metric_path("phone_accuracy"))`` gives a metric that also joins ``evaluate.combine``.
 """
 
 from __future__ import annotations

@@ -22,7 +22,10 @@ SPEAKERS = """\
 
 # subset -> utterance id -> (text, samples)
 UTTERANCES = {
-    "dev-clean": {"84-121123-0000": ("GO DO YOU HEAR", 33440), "84-121123-0001": ("BUT IN LESS THAN FIVE MINUTES", 1600)},
+    "dev-clean": {
+        "84-121123-0000": ("GO DO YOU HEAR", 33440),
+        "84-121123-0001": ("BUT IN LESS THAN FIVE MINUTES", 1600),
+    },
     "test-clean": {"121-121726-0000": ("ALSO A POPULAR CONTRIVANCE", 1601)},
     "train-clean-100": {"60-121082-0003": ("IT WAS THE FELLOW'S LAST", 1602)},
     "train-clean-360": {"14-208-0000": ("CHAPTER ONE", 1603)},
@@ -87,7 +90,8 @@ def long_textgrid(tiers: dict[str, tuple[Interval, ...]], end: float) -> str:
              "tiers? <exists>", f"size = {len(tiers)}", "item []:"]  # fmt: skip
     for number, (name, intervals) in enumerate(tiers.items(), 1):
         lines += [f"    item [{number}]:", '        class = "IntervalTier"', f'        name = "{name}"',
-                  "        xmin = 0.0", f"        xmax = {end}", f"        intervals: size = {len(intervals)}"]  # fmt: skip
+                  "        xmin = 0.0", f"        xmax = {end}",
+                  f"        intervals: size = {len(intervals)}"]  # fmt: skip
         for index, (first, last, label) in enumerate(intervals, 1):
             lines += [f"        intervals [{index}]:", f"            xmin = {first}", f"            xmax = {last}",
                       f'            text = "{label}"']  # fmt: skip

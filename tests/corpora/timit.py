@@ -38,7 +38,8 @@ class Sentence(NamedTuple):
 # The first one is the example of the LDC's documentation; its phones are cut short.
 SENTENCES = (
     Sentence("TRAIN", 1, "FCJF0", "SA1", 46797, "She had your dark suit in greasy wash water all year.",
-             "0 3050 h#\n3050 4559 sh\n4559 5723 ix\n5723 6642 hv\n46000 46797 h#\n", "3050 5723 she\n5723 10337 had\n"),
+             "0 3050 h#\n3050 4559 sh\n4559 5723 ix\n5723 6642 hv\n46000 46797 h#\n",
+             "3050 5723 she\n5723 10337 had\n"),
     Sentence("TRAIN", 1, "FCJF0", "SI1027", 1600, "Even then, if she took one step forward he could catch her.",
              "0 800 h#\n800 1600 iy\n", "0 1600 even\n"),
     Sentence("TRAIN", 6, "MABC0", "SX241", 1601, "The big dog loved to chew on the old rag doll.",

@@ -17,9 +17,7 @@ def noise(samples, seed=0):
 @pytest.mark.parametrize("samples", [1600, 1601, 8000, 20_007])
 def test_static_part_equals_librosa(samples):
     wave = noise(samples)
-    expected = librosa.feature.mfcc(
-        y=wave, sr=16_000, n_mfcc=13, n_mels=40, n_fft=512, win_length=400, hop_length=160
-    )
+    expected = librosa.feature.mfcc(y=wave, sr=16_000, n_mfcc=13, n_mels=40, n_fft=512, win_length=400, hop_length=160)
     ours = mfcc(wave)
     assert ours.shape == (-(-samples // 160), 39) and ours.dtype == np.float32
     np.testing.assert_allclose(ours[:, :13], expected.T[: len(ours)], atol=1e-4)

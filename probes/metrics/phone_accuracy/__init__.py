@@ -1,0 +1,1 @@
+"""Accuracy, macro F1 and error reduction over the majority class."""

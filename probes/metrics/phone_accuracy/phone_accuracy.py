@@ -4,8 +4,8 @@
 import datasets
 import evaluate
 import numpy as np
-from probes.scores import confusions
-from probes.scores import scores
+
+import probes.scores
 
 _DESCRIPTION = """\
 Scores of frame-level (or segment-level) classification: accuracy, macro F1, and the share of the
@@ -55,6 +55,6 @@ class PhoneAccuracy(evaluate.Metric):
         truth, predicted = np.searchsorted(known, truth), np.searchsorted(known, predicted)
         guess = np.bincount(truth).argmax() if majority is None else np.searchsorted(known, majority)
         size = len(known)
-        counts = confusions(truth, predicted, size)[0]
-        baseline = confusions(truth, np.full(len(truth), guess), size)[0]
-        return {name: float(value) for name, value in scores(counts, baseline).items()}
+        counts = probes.scores.confusions(truth, predicted, size)[0]
+        baseline = probes.scores.confusions(truth, np.full(len(truth), guess), size)[0]
+        return {name: float(value) for name, value in probes.scores.scores(counts, baseline).items()}

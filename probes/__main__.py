@@ -1,0 +1,100 @@
+"""The command ``python -m probes``: what the layers of a table's encoders know, as table and figure."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+EXAMPLE = "example: python -m probes tables/timit --tier phones --out results/timit"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, or 2 for bad input."""
+    options = parser().parse_args(arguments)
+    try:
+        _run(options)
+    except (ValueError, ImportError) as error:  # ProbeError and TableError are ValueErrors
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    from probes.labels import SILENCES
+    from probes.run import PROBES
+
+    top = argparse.ArgumentParser(
+        prog="python -m probes",
+        description="Train a probe on every layer of a table's features and score it on unheard speakers.",
+        epilog=EXAMPLE,
+    )
+    top.add_argument("table", type=Path, help="table written by `python -m builders load --out`")
+    top.add_argument("--out", type=Path, required=True, help="folder for results.parquet, results.csv and the figure")
+    top.add_argument("--tier", default="phones", help="tier of `segments` that labels frames (default: phones)")
+    top.add_argument("--probe", choices=PROBES, default="linear", help="default: linear")
+    top.add_argument("--features", nargs="+", type=Path, help="feature tables (default: all in TABLE/features)")
+    top.add_argument("--encoders", nargs="+", metavar="NAME", help="only these encoders")
+    top.add_argument("--layers", nargs="+", metavar="NAME", help="only these layers")
+    top.add_argument("--silence", choices=SILENCES, default="keep", help="frames of silence (default: keep)")
+    top.add_argument("--phone-set", help="phone set of the tier (default: the one of each row's corpus)")
+    top.add_argument("--max-frames", type=int, metavar="N", help="at most N frames per utterance")
+    top.add_argument("--keep-sa", action="store_true", help="keep TIMIT's SA sentences, which all speakers share")
+    top.add_argument("--folds", type=int, metavar="K", help="cross-validate over K groups of speakers")
+    top.add_argument("--seed", type=int, default=0, help="of --max-frames and the intervals (default: 0)")
+    top.add_argument("--save-probes", action="store_true", help="keep the trained probes in OUT/probes")
+    top.add_argument("--no-plot", action="store_true", help="no figure")
+    return top
+
+
+def _run(options: argparse.Namespace) -> None:
+    from features.store import open_table
+    from probes.run import probe
+
+    results = probe(
+        open_table(options.table, options.features),
+        tier=options.tier,
+        probe=options.probe,
+        encoders=options.encoders,
+        layers=options.layers,
+        silence=options.silence,
+        phone_set=options.phone_set,
+        max_frames=options.max_frames,
+        keep_sa=options.keep_sa,
+        folds=options.folds,
+        seed=options.seed,
+        save_probes=options.out / "probes" if options.save_probes else None,
+    )
+    written = results.save(options.out)
+    print(f"\n{results}\n\ntables: {' '.join(map(str, written))}")
+    if not options.no_plot:
+        _plot(results, options.out)
+    print(_next(results, options))
+
+
+def _plot(results: object, folder: Path) -> None:
+    from probes.report import plot
+
+    try:
+        print(f"figure: {' '.join(map(str, plot(results, folder)))}")
+    except ImportError as error:  # the tables are what counts
+        print(error)
+
+
+def _next(results: object, options: argparse.Namespace) -> str:
+    """Return what is worth trying after these results: a control that they lack, else an option."""
+    frame = results.to_pandas()
+    prefix = f"next: python -m features {options.table} --encoder"
+    if not frame.init.str.startswith("random").any():
+        return f"{prefix} whisper-tiny --init random   (the control: what untrained weights give)"
+    if "trained" not in set(frame.init):
+        return f"{prefix} openai/whisper-tiny   (trained weights beside the random ones)"
+    if options.silence == "keep":
+        return f"next: python -m probes {options.table} --silence drop --out {options.out}.nosilence"
+    return f"next: python -m features {options.table} --encoder openai/whisper-base   (a larger encoder)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

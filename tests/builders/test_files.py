@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import operator
+import os
+import pickle
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from builders import archives
+from builders.errors import CorpusError
+from builders.files import Files
+from tests.corpora.archives import SUFFIXES, pack, tar_of
+
+ROOT = r"(?i)^(?:.*/)?corpus/"
+CONTENT = {
+    "dev/1/a.txt": b"alpha\r\n\r\nbeta\n",
+    "dev/1/a.wav": b"RIFF",
+    "dev/2/B.TXT": b"\xef\xbb\xbfgamma",
+    "LIST": b"",
+}
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    top = tmp_path / "above" / "Corpus"
+    for name, data in CONTENT.items():
+        path = top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return top
+
+
+def contents(files: Files) -> dict[str, bytes]:
+    try:
+        return {name: files.read(name) for name in files.names()}
+    finally:
+        files.close()
+
+
+def test_top_folder_the_one_above_and_archives_give_the_same_names(corpus, tmp_path):
+    assert contents(Files(corpus, root=ROOT)) == CONTENT
+    assert contents(Files(corpus.parent, root=ROOT)) == CONTENT
+    for suffix in SUFFIXES:
+        alone = pack(corpus, tmp_path / f"alone{suffix}")
+        assert contents(Files(alone, root=ROOT)) == CONTENT
+        folder = tmp_path / f"folder-of{suffix}"
+        folder.mkdir()
+        alone.rename(folder / f"my-corpus{suffix}")
+        found = contents(Files(folder, root=ROOT, archives=("*CORPUS*",)))
+        assert {name: data for name, data in found.items() if "my-corpus" not in name} == CONTENT
+
+
+def test_folder_within_the_corpus_keeps_its_own_name(corpus):
+    assert set(contents(Files(corpus / "dev", root=r"^(?:.*/)?(?=dev/)"))) == {
+        "dev/1/a.txt",
+        "dev/1/a.wav",
+        "dev/2/B.TXT",
+    }
+
+
+def test_archives_lie_in_the_folder_or_one_below_and_match_a_pattern(corpus, tmp_path):
+    home = tmp_path / "home"
+    (home / "below" / "too-deep").mkdir(parents=True)
+    pack(corpus, home / "below" / "corpus.tar")
+    pack(corpus, home / "other.tar")
+    pack(corpus, home / "below" / "too-deep" / "corpus.tar")
+    files = Files(home, archives=("corpus.*",), root=ROOT)
+    assert [source.path.relative_to(home).as_posix() for source in files.sources] == [".", "below/corpus.tar"]
+    assert files.read("dev/1/a.txt") == CONTENT["dev/1/a.txt"]
+    files.close()
+
+
+def test_archive_adds_what_the_folder_lacks_and_the_folder_wins(corpus, tmp_path):
+    archive = pack(corpus, corpus.parent / "corpus.zip")
+    (corpus / "dev/1/a.wav").unlink()
+    (corpus / "dev/1/a.txt").write_bytes(b"of the folder")
+    found = contents(Files(corpus.parent, archives=("corpus.zip",), root=ROOT))
+    assert found.pop(archive.name)  # the archive is a file of the folder as well
+    assert found == {**CONTENT, "dev/1/a.txt": b"of the folder"}
+
+
+def test_two_archives_give_one_corpus(tmp_path):
+    tar_of(tmp_path / "corpus-1.tar.gz", {"corpus/one": b"1", "corpus/README": b"first"})
+    tar_of(tmp_path / "corpus-2.tar.gz", {"corpus/two": b"2", "corpus/README": b"second"})
+    files = Files(tmp_path, archives=("corpus-*",), root=ROOT)
+    assert {name: files.read(name) for name in ("one", "two", "README")} == {
+        "one": b"1",
+        "two": b"2",
+        "README": b"first",
+    }
+    files.close()
+
+
+def test_hostile_member_is_in_no_listing(tmp_path, caplog):
+    tar_of(tmp_path / "corpus.tar", {"../evil": b"evil", "corpus/good": b"good"})
+    with caplog.at_level(logging.WARNING):
+        files = Files(tmp_path / "corpus.tar", root=ROOT)
+        assert contents(files) == {"good": b"good"}
+    assert "'../evil' points out of the archive" in caplog.text
+    assert "../evil" not in files
+    files.close()
+
+
+# Looking
+
+
+def test_names_by_glob_and_case(corpus):
+    files = Files(corpus, root=ROOT)
+    assert list(files.names("*.txt")) == ["dev/1/a.txt"]
+    assert list(files.names("dev/*")) == ["dev/1/a.txt", "dev/1/a.wav", "dev/2/B.TXT"]
+    assert list(files.names()) == ["LIST", "dev/1/a.txt", "dev/1/a.wav", "dev/2/B.TXT"]
+    assert list(files.names(fold_case=True)) == ["dev/1/a.txt", "dev/1/a.wav", "dev/2/B.TXT", "LIST"]
+    files.close()
+
+
+def test_match_is_of_the_whole_name(corpus):
+    files = Files(corpus, root=ROOT)
+    assert [found["stem"] for found in files.match(r"(?i)dev/\d/(?P<stem>\w+)\.txt")] == ["a", "B"]
+    assert not list(files.match("dev"))
+    files.close()
+
+
+def test_place_sorts_and_weighs(corpus):
+    files = Files(corpus, root=ROOT)
+    places = [files.place(name) for name in files.names()]
+    assert sorted(places) == places
+    assert [size for _, _, size in places] == [len(CONTENT[name]) for name in files.names()]
+    assert files.place("nothing") is None
+    files.close()
+
+
+def test_text(corpus):
+    files = Files(corpus, root=ROOT)
+    assert list(files.lines("dev/1/a.txt")) == ["alpha", "beta"]
+    assert files.read_text("dev/2/B.TXT") == "gamma"
+    assert list(files.lines("LIST")) == []
+    assert "dev/1/a.txt" in files
+    files.close()
+
+
+def test_bad_bytes_are_replaced(corpus):
+    (corpus / "dev/1/a.txt").write_bytes(b"fa\xe7ade")
+    files = Files(corpus, root=ROOT)
+    assert files.read_text("dev/1/a.txt") == "fa\ufffdade"
+    files.close()
+
+
+def test_missing_member_is_named(corpus):
+    files = Files(corpus, root=ROOT)
+    with pytest.raises(CorpusError, match=f"dev/9.txt is not in {re.escape(str(corpus))}"):
+        files.open("dev/9.txt")
+    files.close()
+
+
+def test_summary_says_what_is_there(corpus, tmp_path):
+    files = Files(corpus, root=ROOT)
+    assert files.summary() == "4 files (LIST, dev/1/a.txt, dev/1/a.wav, ...)"
+    files.close()
+    (tmp_path / "void").mkdir()
+    assert Files(tmp_path / "void").summary() == "no files"
+
+
+# The index
+
+
+@pytest.fixture
+def scans(monkeypatch) -> list[str]:
+    """Record which sources are scanned."""
+    seen = []
+    for kind in (archives.Folder, archives.Tar, archives.Zip):
+
+        def scan(self, real=kind.scan):
+            seen.append(self.path.name)
+            return real(self)
+
+        monkeypatch.setattr(kind, "scan", scan)
+    return seen
+
+
+def test_index_is_made_once_and_anew_after_a_change(corpus, tmp_path, scans):
+    archive = pack(corpus, tmp_path / "corpus.tar.gz")
+    for path in (corpus, archive):
+        assert contents(Files(path, root=ROOT)) == contents(Files(path, root=ROOT)) == CONTENT
+    assert scans == ["Corpus", "corpus.tar.gz"]
+    (corpus / "dev" / "new.txt").write_bytes(b"new")
+    assert "dev/new.txt" in Files(corpus, root=ROOT)
+    (corpus / "dev" / "new.txt").write_bytes(b"longer")
+    assert contents(Files(corpus, root=ROOT))["dev/new.txt"] == b"longer"
+    assert scans == ["Corpus", "corpus.tar.gz", "Corpus", "Corpus"]
+
+
+def test_moved_corpus_has_another_fingerprint_only_if_it_changed(corpus, tmp_path):
+    copy = tmp_path / "Corpus"
+    shutil.copytree(corpus, copy, copy_function=shutil.copy2)
+    assert Files(copy, root=ROOT).fingerprint == Files(corpus, root=ROOT).fingerprint
+    status = (copy / "LIST").stat()
+    os.utime(copy / "LIST", ns=(status.st_atime_ns, status.st_mtime_ns + 1_000))
+    assert Files(copy, root=ROOT).fingerprint != Files(corpus, root=ROOT).fingerprint
+
+
+def test_failed_index_leaves_nothing_behind(corpus, tmp_path):
+    archive = pack(corpus, tmp_path / "corpus.tar")
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:3000])
+    with pytest.raises(CorpusError, match=r"corpus\.tar is damaged"):
+        Files(archive, root=ROOT).summary()
+    with pytest.raises(CorpusError, match=r"corpus\.tar is damaged"):  # not taken for finished
+        Files(archive, root=ROOT).summary()
+    archive.write_bytes(whole)
+    assert contents(Files(archive, root=ROOT)) == CONTENT
+
+
+# Processes
+
+
+@pytest.mark.parametrize("kind", ["folder", *SUFFIXES])
+def test_files_work_in_other_processes(corpus, tmp_path, kind):
+    path = corpus if kind == "folder" else pack(corpus, tmp_path / f"corpus{kind}")
+    files = Files(path, root=ROOT)
+    read = operator.methodcaller("read", "dev/1/a.txt")
+    assert read(files) == CONTENT["dev/1/a.txt"]  # handles are open now
+    if kind in ("folder", ".tar.gz"):  # spawning takes a second
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            assert pool.apply_async(read, (files,)).get(60) == CONTENT["dev/1/a.txt"]
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    child = context.Process(target=lambda: answers.put(read(files)))  # not pickled: shares what is open
+    child.start()
+    assert answers.get(timeout=60) == CONTENT["dev/1/a.txt"]
+    child.join(60)
+    assert child.exitcode == 0
+    assert read(files) == CONTENT["dev/1/a.txt"]
+    files.close()
+
+
+def test_closed_files_open_again(corpus, tmp_path):
+    files = Files(pack(corpus, tmp_path / "corpus.tar.gz"), root=ROOT)
+    for _ in range(3):
+        assert files.read("dev/1/a.wav") == b"RIFF"
+        files.close()
+    assert pickle.loads(pickle.dumps(files)).fingerprint == files.fingerprint

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         return options.run(options) or 0
-    except CorpusError as error:
+    except (CorpusError, ValueError) as error:  # ValueError: what `datasets` says of a configuration or option
         print(f"error: {error}", file=sys.stderr)
         return 2
 

@@ -97,7 +97,7 @@ def write_listing(
     """
     schema = _schema(features)
     with writing(path) as temporary, pa.OSFile(str(temporary), "wb") as sink:
-        unsorted = path.with_name(f"{path.name}.unsorted")
+        unsorted = temporary.with_suffix(".unsorted")  # of this process alone, as is the temporary name
         try:
             ids = _write(utterances, unsorted, schema, corpus=corpus, language=language, files=files)
             _check_unique(ids, unsorted)

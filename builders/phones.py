@@ -25,7 +25,35 @@ TIMIT61 = {
 # CMU dictionary and Montreal Forced Aligner; stress digits are stripped before the look-up. spn: spoken noise.
 ARPABET = {"ao": "aa", "zh": "sh", "sp": "sil", "spn": None, "": "sil", "+spn+": None, "+nsn+": None}
 
-ESPEAK_IPA: dict[str, str | None] = {}
+# IPA names of espeak-ng's English accents, without stress marks; every label folds by its sound, not by
+# the word it is in: [d] for "the" in en-029 is d. Vowels that run into r or a schwa fold by their nucleus.
+ESPEAK_IPA: dict[str, str | None] = {
+    "_": "sil",
+    # stops, affricates; closures that are silent are "_" already, as TIMIT's fold to sil
+    "b": "b", "d": "d", "ɡ": "g", "p": "p", "t": "t", "k": "k", "tʃ": "ch", "dʒ": "jh",
+    "ɾ": "dx",  # American tap, "water"
+    "t̪": "t",  # en-029 "thick", a dental stop
+    "f": "f", "v": "v", "θ": "th", "ð": "dh", "s": "s", "z": "z", "ʃ": "sh", "h": "hh",
+    "ʒ": "sh",  # as TIMIT's zh
+    "m": "m", "n": "n", "ŋ": "ng", "n̩": "n",
+    "l": "l", "əl": "l",  # syllabic l, as TIMIT's el
+    "ɹ": "r", "r": "r",  # r: Scottish trill
+    "w": "w", "ʍ": "w", "j": "y", "ʲ": "y",  # ʲ: Scottish glide between vowels
+    "iː": "iy", "i": "iy", "iə": "iy",  # year, theories
+    "ɪ": "ih", "ᵻ": "ih", "ɪɹ": "ih",
+    "eɪ": "ey", "eː": "ey", "e": "ey",  # monophthongs of Scottish face, happy
+    "ɛ": "eh", "ɛə": "eh", "eə": "eh", "ɛɹ": "eh",  # care
+    "æ": "ae", "a": "ae",
+    "ɑː": "aa", "ɑːɹ": "aa", "ɑə": "aa", "aː": "aa", "a:": "aa", "aa": "aa",  # start; father, past
+    "ɒ": "aa", "ɔː": "aa", "ɔ": "aa", "ɔːɹ": "aa", "ɔə": "aa", "oə": "aa", "o": "aa",  # as TIMIT's ao; door, north
+    "ʌ": "ah", "ə": "ah", "ɐ": "ah",
+    "ɜː": "er", "ɜ": "er", "ɚ": "er", "əɹ": "er", "ʌɹ": "er",  # nurse, letter
+    "əɪ": "er",  # New York's nurse
+    "ʊ": "uh", "ʊə": "uh", "ʊɹ": "uh",  # tourist
+    "uː": "uw", "ʉː": "uw", "ʉ": "uw", "ʉɹ": "uw",  # Scottish goose and foot are one vowel
+    "oʊ": "ow", "əʊ": "ow", "oː": "ow",
+    "aɪ": "ay", "aɪə": "ay", "aɪɚ": "ay", "aʊ": "aw", "ʌʉ": "aw", "ɔɪ": "oy",
+}  # fmt: skip
 
 _TABLES = {"timit61": TIMIT61, "arpabet": ARPABET, "espeak_ipa": ESPEAK_IPA}
 PHONE_SETS = tuple(_TABLES)

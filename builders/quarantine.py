@@ -45,7 +45,7 @@ class Reports:
         CorpusError
             If rows went missing: listed = written + quarantined does not hold.
         TooManyBadFilesError
-            If more than `max_bad` of the listed rows were quarantined.
+            If more than `max_bad` of the listed rows were quarantined, or all of them.
         """
         reports = list(self._read())
         bad = [entry for report in reports for entry in report["bad"]]
@@ -63,10 +63,11 @@ class Reports:
         logger.warning(
             "%s: %d of %d recordings quarantined, listed in %s", self.split, len(bad), listed, self.quarantine
         )
-        if len(bad) > max_bad * listed:
+        if len(bad) > max_bad * listed or not written:  # `datasets` does not open a split without rows
             member, reason = bad[0]
+            too_many = f"more than max_bad={max_bad:g} allows" if written else "which leaves no table"
             raise TooManyBadFilesError(
-                f"{self.split}: {len(bad)} of {listed} recordings are bad, more than max_bad={max_bad:g} allows; "
+                f"{self.split}: {len(bad)} of {listed} recordings are bad, {too_many}; "
                 f"the first is {member}: {reason}. All: {self.quarantine}. Mend the corpus or pass a larger max_bad"
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from praatio.utilities import textgrid_io
+from praatio.utilities.errors import PraatioException
 
 from builders.errors import CorpusError
 from builders.schema import Segment
@@ -35,5 +36,5 @@ def read_textgrid(text: str, name: str, tiers: Mapping[str, str]) -> list[Segmen
             if tier["name"] in tiers and tier["class"] == "IntervalTier"
             for entry in tier["entries"]
         ]
-    except (AttributeError, IndexError, KeyError, ValueError) as error:
+    except (PraatioException, AttributeError, IndexError, KeyError, ValueError) as error:
         raise CorpusError(f"{name} is no TextGrid that praatio can read ({error}): replace or remove it") from None

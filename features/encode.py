@@ -22,7 +22,8 @@ from features.windows import Window, windows
 STEP_VERSION = 1  # output version of the map step itself
 DTYPES = ("float16", "float32")
 PIECES = 8  # utterances that an encoder sees at once
-OUTPUT_BYTES = 64_000_000  # of features in memory before they are written
+BATCH_BYTES = 64_000_000  # of features, or of decoded audio where that is more, in memory before they are written
+WAVE_RATE = 16_000 * 4  # bytes of decoded audio per second
 UNKNOWN_SECONDS = 30.0  # length of a row to reckon with where the table does not tell
 
 Tables = Dataset | DatasetDict | IterableDataset | IterableDatasetDict
@@ -86,12 +87,12 @@ class Encode:
         return Features({**(present or {}), **{card.column: card.feature() for card in self.cards.values()}})
 
     def batch_size(self, dataset: Any) -> int:
-        """Return how many rows make at most `OUTPUT_BYTES` of features, reckoned with the longest row."""
+        """Return how many rows are at most `BATCH_BYTES`, all as long as the longest."""
         seconds = UNKNOWN_SECONDS
         if isinstance(dataset, Dataset) and "duration" in dataset.column_names and len(dataset):
             seconds = pc.max(dataset.data.column("duration")).as_py() or UNKNOWN_SECONDS
         rate = sum(card.width * np.dtype(card.dtype).itemsize * 16_000 / card.clock.hop for card in self.cards.values())
-        return int(max(1, min(1_000, OUTPUT_BYTES // max(1.0, rate * seconds))))
+        return int(max(1, min(1_000, BATCH_BYTES // (max(rate, WAVE_RATE) * seconds))))
 
     def __call__(self, batch: pa.Table | Mapping[str, Sequence[Any]]) -> pa.Table | dict[str, list[np.ndarray]]:
         """Encode a batch: a table in the arrow format gives a table, a plain batch its new columns."""
@@ -210,6 +211,9 @@ def encode_split(dataset: Dataset | IterableDataset, step: Encode, *, num_proc: 
 
 def feature_table(dataset: Dataset, step: Encode, *, num_proc: int | None = None, file: str | None = None) -> Dataset:
     """Return the features of a split as a table of its own, `id` and one column per layer."""
+    columns = step.features({"id": dataset.features["id"]})
+    if not len(dataset):  # `map` gives an empty table back as it is
+        return _empty(columns)
     rows = step.batch_size(dataset)
     audio = dataset.select_columns(["id", "audio"]).with_format("arrow")
     made = audio.map(
@@ -217,7 +221,7 @@ def feature_table(dataset: Dataset, step: Encode, *, num_proc: int | None = None
         batched=True,
         batch_size=rows,
         writer_batch_size=rows,
-        features=step.features({"id": dataset.features["id"]}),
+        features=columns,
         num_proc=num_proc,
         cache_file_name=file,
         load_from_cache_file=file is None,
@@ -238,6 +242,8 @@ def join(dataset: Dataset, features: Dataset) -> Dataset:
         raise ValueError(
             "the feature table does not belong to this manifest table, their ids differ: encode the table again"
         )
+    if not len(dataset):  # as does concatenation
+        return _empty(Features({**dataset.features, **features.features}))
     return concatenate_datasets([dataset, features.remove_columns("id")], axis=1)
 
 
@@ -269,6 +275,10 @@ def check(dataset: Any, step: Encode) -> None:
     there = [card.column for card in step.cards.values() if card.column in columns]
     if there:
         raise ValueError(f"the table has the columns {there} already: choose other layers or drop them")
+
+
+def _empty(columns: Features) -> Dataset:
+    return Dataset.from_dict({name: [] for name in columns}, features=columns)
 
 
 def _same_ids(one: Dataset, other: Dataset) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from datasets import Dataset, DatasetDict, load_from_disk
 
 from builders.cache import digest, writing
@@ -88,14 +89,17 @@ def write_features(
     folder = Path(out) if out else Path(path, FOLDER, step.name)
     folder.mkdir(parents=True, exist_ok=True)
     keys = {split: digest([step.key, _identity(Path(path), split)]) for split in table}
-    known = read_card(folder).get("keys", {})
-    for split, part in table.items():
-        if known.get(split) != keys[split] or not (folder / f"{split}.arrow").exists():
-            check(part, step)
-            known.pop(split, None)  # what the card says of the split is no longer true
-            _write_card(folder, known, step)
-            _encode(part, step, folder / f"{split}.arrow", num_proc)
-            _write_card(folder, known := {**known, split: keys[split]}, step)
+    # What was made with other layers or of another manifest is no part of this table.
+    known = {
+        split: key
+        for split, key in read_card(folder).get("keys", {}).items()
+        if keys.get(split) == key and (folder / f"{split}.arrow").exists()
+    }
+    for split in [split for split in table if split not in known]:
+        check(table[split], step)
+        _write_card(folder, known, step)  # what the card said of the split is no longer true
+        _encode(table[split], step, folder / f"{split}.arrow", num_proc)
+        _write_card(folder, known := {**known, split: keys[split]}, step)
     return folder
 
 
@@ -119,10 +123,15 @@ def _encode(part: Dataset, step: Encode, final: Path, num_proc: int | None) -> N
     try:
         made = feature_table(part, step, num_proc=num_proc, file=str(working / "table.arrow"))
         if num_proc and len(made.cache_files) > 1:  # each process wrote a file: make them one
-            made = made.map(None, cache_file_name=str(working / "one.arrow"), writer_batch_size=ROWS)
+            file = str(working / "one.arrow")
+            made = made.with_format("arrow").map(_same, batched=True, batch_size=ROWS, cache_file_name=file)
         Path(made.cache_files[0]["filename"]).replace(final)
     finally:
         shutil.rmtree(working, ignore_errors=True)
+
+
+def _same(batch: pa.Table) -> pa.Table:
+    return batch
 
 
 def _joined(split: str, part: Dataset, folder: Path) -> Dataset:

@@ -27,7 +27,7 @@ class Window(NamedTuple):
 def windows(samples: int, *, window: int | None, clock: FrameClock) -> list[Window]:
     """Cut an utterance into windows whose kept frames, put together, are all its frames.
 
-    Neighbouring windows overlap by 2 s, rounded to whole hops; each side gives the half that is
+    Neighbouring windows overlap by 2 s, rounded up to whole hops; each side gives the half that is
     nearer to its own middle. An utterance that fits the window is one piece.
 
     Raises
@@ -38,7 +38,7 @@ def windows(samples: int, *, window: int | None, clock: FrameClock) -> list[Wind
     total = clock.frames(samples)
     if window is None or samples <= window:
         return [Window(0, samples, 0, total)] if total else []
-    half = OVERLAP_SECONDS * 16_000 // 2 // clock.hop  # frames
+    half = -(-OVERLAP_SECONDS * 16_000 // 2 // clock.hop)  # frames
     step = (window // clock.hop - 2 * half) * clock.hop  # samples
     if step <= 0:
         raise ValueError(f"a window of {window} samples is no longer than the overlap of {OVERLAP_SECONDS} s")
@@ -46,8 +46,7 @@ def windows(samples: int, *, window: int | None, clock: FrameClock) -> list[Wind
     begin, done = 0, 0
     while done < total:
         last = min(begin + window, samples)
-        own = clock.frames(last - begin)
-        until = total if last == samples else begin // clock.hop + own - half
+        until = total if last == samples else begin // clock.hop + window // clock.hop - half
         pieces.append(Window(begin, last, done - begin // clock.hop, until - done))
         begin, done = begin + step, until
     return pieces

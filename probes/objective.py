@@ -11,6 +11,8 @@ from features.blas import import_mlx
 import_mlx()  # says in one line what is missing where MLX has no backend
 import mlx.core as mx  # noqa: E402  after that check, and after the BLAS that `features` brings
 
+from features.kernels import SLOW_CPU  # noqa: E402
+
 CHUNK_BYTES = 64 << 20  # float32 inputs per step: bounds the memory of one product
 CACHE_BYTES = 1 << 30  # standardised inputs that stay in memory; above it each pass converts anew
 
@@ -57,8 +59,7 @@ class Objective:
         w, b = mx.array(weights.astype(np.float32)), mx.array(bias.astype(np.float32))
         loss, gradient = 0.0, np.zeros((self.width + 1, self.classes))
         for inputs, labels in self._chunks():
-            losses, dw, db = _cross_entropy(inputs, labels, w, b)
-            mx.eval(losses, dw, db)
+            losses, dw, db = cross_entropy(inputs, labels, w, b)
             loss += np.asarray(losses).sum(dtype=np.float64)  # float32 sums end the line search early
             gradient[:-1] += np.asarray(dw)
             gradient[-1] += np.asarray(db)
@@ -110,22 +111,23 @@ def standardisation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each column, float32; 1 for a column that never changes."""
     frames, width = values.shape
     mean, square = np.zeros(width), np.zeros(width)
-    for part in chunks(frames, width):
-        mean += values[part].sum(axis=0, dtype=np.float64) / frames
-    for part in chunks(frames, width):
-        square += ((values[part].astype(np.float32) - mean.astype(np.float32)) ** 2).sum(axis=0, dtype=np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # the caller looks at what comes out
+        for part in chunks(frames, width):
+            mean += values[part].sum(axis=0, dtype=np.float64) / frames
+        for part in chunks(frames, width):
+            centred = values[part].astype(np.float32) - mean.astype(np.float32)
+            square += (centred**2).sum(axis=0, dtype=np.float64)
     scale = np.sqrt(square / frames)
     constant = scale <= 1e-6 * np.maximum(1, np.abs(mean))
     return mean.astype(np.float32), np.where(constant, 1, scale).astype(np.float32)
 
 
-def _cross_entropy(
+def mlx_cross_entropy(
     inputs: mx.array, labels: mx.array, weights: mx.array, bias: mx.array
 ) -> tuple[mx.array, mx.array, mx.array]:
     """Return the loss of each frame and the summed gradients of weights and bias.
 
-    By hand instead of `mx.value_and_grad`: one exponential instead of two, which is what a CPU
-    spends a third of the time on.
+    By hand instead of `mx.value_and_grad`, which takes the exponential twice.
     """
     logits = mx.addmm(bias, inputs, weights)  # (frames, classes)
     top = logits.max(axis=1, keepdims=True)
@@ -135,4 +137,29 @@ def _cross_entropy(
     losses = mx.log(total) + top - mx.take_along_axis(logits, index, axis=1)
     chances = powers / total
     excess = mx.put_along_axis(chances, index, mx.take_along_axis(chances, index, axis=1) - 1, axis=1)
-    return losses, inputs.T @ excess, excess.sum(axis=0)
+    results = losses[:, 0], inputs.T @ excess, excess.sum(axis=0)
+    mx.eval(*results)
+    return results
+
+
+def cpu_cross_entropy(
+    inputs: mx.array, labels: mx.array, weights: mx.array, bias: mx.array
+) -> tuple[np.ndarray, mx.array, np.ndarray]:
+    """Return the same, with the products in MLX and the softmax in numpy: 1.6 times faster on a Linux CPU."""
+    logits = mx.addmm(bias, inputs, weights)  # ours alone, so that it may be overwritten
+    mx.eval(logits)
+    excess = np.asarray(logits)
+    assert excess.flags.c_contiguous and excess.flags.writeable, "numpy must see MLX's own memory"
+    own = np.arange(len(excess)), np.asarray(labels)
+    excess -= excess.max(axis=1, keepdims=True)
+    losses = -excess[own]
+    np.exp(excess, out=excess)
+    total = excess.sum(axis=1, keepdims=True)
+    excess /= total
+    excess[own] -= 1
+    gradient = inputs.T @ logits
+    mx.eval(gradient)
+    return losses + np.log(total[:, 0]), gradient, excess.sum(axis=0)
+
+
+cross_entropy = cpu_cross_entropy if SLOW_CPU else mlx_cross_entropy

@@ -59,11 +59,11 @@ def plot(results: Results, folder: str | Path, *, metric: str = "accuracy") -> l
     except ImportError as error:
         raise ImportError(MISSING) from error
     with rc_context({"font.size": 9, "svg.hashsalt": "phonelayers", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(6.4, 3.8), dpi=200, layout="constrained")
+        figure = Figure(figsize=(6.4, 4.4), dpi=200, layout="constrained")
         axes = figure.add_subplot()
         _draw(axes, frame, LABELS.get(metric, metric))
         axes.set_title(_title(results), fontsize=9, loc="left")
-        figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+        _legend(axes)
         Path(folder).mkdir(parents=True, exist_ok=True)
         paths = [Path(folder) / f"layers.{kind}" for kind in FORMATS]
         for path, kind in zip(paths, FORMATS, strict=True):
@@ -122,6 +122,15 @@ def _ticks(axes: Axes, curves: pd.DataFrame) -> None:
     alike = names.map(len).max() == 1 and len(names) <= 14
     axes.set_xticks(list(names.index), [one[0] for one in names] if alike else None)
     axes.set_xlabel("layer" if alike else "layer, 0 nearest to the input")
+
+
+def _legend(axes: Axes) -> None:
+    """Put the legend below the axes, where it covers nothing: curves first, then the baselines."""
+    entries = list(zip(*axes.get_legend_handles_labels(), strict=True))
+    entries.sort(key=lambda entry: not hasattr(entry[0], "has_yerr"))  # matplotlib puts curves with intervals last
+    columns = 2 if max(len(label) for _, label in entries) > 25 else 3
+    options = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
+    axes.figure.legend(*zip(*entries, strict=True), **options)
 
 
 def _errors(part: pd.DataFrame) -> Any:

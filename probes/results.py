@@ -91,32 +91,30 @@ class Results:
     def summary(self, metric: str = "accuracy") -> pd.DataFrame:
         """Return one row per encoder and layer: trained, random and majority side by side.
 
-        Columns ``encoder, layer, index, trained, ci_low, ci_high, random, majority``. Acoustic
-        encoders, which have nothing to train, stand under ``trained``. Several random seeds are averaged.
+        Columns ``encoder, layer, index, trained, ci_low, ci_high, random, random_low, random_high,
+        majority``. Acoustic encoders, which have nothing to train, stand under ``trained``. Several random
+        seeds are averaged, bounds included.
         """
         frame = self.to_pandas().query("metric == @metric")
         majority = frame[frame.encoder == MAJORITY].groupby("clock").value.first()
         frame = frame[frame.encoder != MAJORITY]
         rows = []
         for (encoder, layer), part in frame.groupby(["encoder", "layer"], sort=False):
-            chance = part.init.str.startswith("random")
-            own = part[~chance].iloc[0] if (~chance).any() else {}
             row = {"encoder": encoder, "layer": layer, "index": part.layer_index.iloc[0]}
-            row |= {name: own.get(key) for name, key in _OWN.items()}
-            row |= {"random": part[chance].value.mean() if chance.any() else None}
+            random = part.init.str.startswith("random")
+            for names, own in ((_OWN, part[~random]), (_RANDOM, part[random])):
+                row |= dict(zip(names, own[list(_OWN.values())].mean(), strict=True))
             rows.append({**row, "majority": majority.get(part.clock.iloc[0])})
         return pd.DataFrame(rows)
 
     def text(self, metric: str = "accuracy") -> str:
         """Return the summary as a table for the terminal."""
-        shown = []
-        for row in self.summary(metric).to_dict("records"):
-            known = pd.notna(row["ci_low"])
-            interval = f"{row['ci_low']:.3f} to {row['ci_high']:.3f}" if known else ""
-            shown.append([row["encoder"], row["layer"], row["trained"], interval, row["random"], row["majority"]])
-        head = ["encoder", "layer", metric, "95 % interval", "random weights", "majority class"]
-        aligned = ("left", "left", "decimal", "left", "decimal", "decimal")
-        return tabulate(shown, headers=head, floatfmt=".3f", colalign=aligned)
+        shown = [
+            [row["encoder"], row["layer"], *(_shown(row, names) for names in (_OWN, _RANDOM)), row["majority"]]
+            for row in self.summary(metric).to_dict("records")
+        ]
+        head = ["encoder", "layer", f"{metric} [95 %]", "random weights [95 %]", "majority class"]
+        return tabulate(shown, headers=head, floatfmt=".3f", disable_numparse=[2, 3])
 
     def __str__(self) -> str:
         """Return the accuracy table with what it was measured on."""
@@ -136,3 +134,11 @@ class Results:
 
 
 _OWN = {"trained": "value", "ci_low": "ci_low", "ci_high": "ci_high"}
+_RANDOM = ("random", "random_low", "random_high")
+
+
+def _shown(row: Mapping[Any, Any], names: Iterable[str]) -> str:
+    value, low, high = (row[name] for name in names)
+    if pd.isna(value):
+        return ""
+    return f"{value:.3f}" if pd.isna(low) else f"{value:.3f} [{low:.3f} {high:.3f}]"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
 
 from probes.objective import Objective, unpack
 
@@ -17,6 +18,7 @@ SHARE = 0.05  # of the curvature at the start that is left where the probe ends:
 SAMPLE = 20_000  # frames that the second moments are estimated on
 STEPS = 300
 MEMORY = 20  # pairs of steps and gradients that L-BFGS keeps
+OWN_BLAS = "libscipy_openblas"  # in the wheels of numpy and scipy; MLX never uses it
 
 
 class Solver:
@@ -63,4 +65,8 @@ class Solver:
         weights, bias = unpack(start, len(bias_scale))
         inner = np.vstack([(self._axes.T @ weights) / scale, bias / bias_scale]).ravel()
         options = {"maxiter": STEPS, "ftol": tolerance, "gtol": 1e-6, "maxcor": MEMORY}
-        return out(minimize(loss, inner, jac=True, method="L-BFGS-B", options=options).x)
+        # numpy and scipy each bring a pool of threads that waits by spinning. Beside MLX's own pool that
+        # made a fit 12 times slower on two cores; what is left for them here is small.
+        with ThreadpoolController().select(prefix=OWN_BLAS).limit(limits=1):
+            found = minimize(loss, inner, jac=True, method="L-BFGS-B", options=options)
+        return out(found.x)

@@ -106,9 +106,9 @@ def send(pipe: BinaryIO, header: dict[str, Any], payload: bytes = b"") -> None:
 def receive(pipe: BinaryIO) -> dict[str, Any] | None:
     """Read the JSON of one message, None at the end of the stream."""
     prefix = read(pipe, LENGTH.size)
-    if len(prefix) < LENGTH.size:
-        return None
-    return json.loads(read(pipe, LENGTH.unpack(prefix)[0]))
+    size = LENGTH.unpack(prefix)[0] if len(prefix) == LENGTH.size else 0
+    data = read(pipe, size)
+    return json.loads(data) if size and len(data) == size else None
 
 
 def read(pipe: BinaryIO, size: int) -> bytes:

@@ -12,7 +12,8 @@ from typing import Any
 
 from builders.audio import Normalised, Signal, render
 from builders.corpus import CorpusBuilder, CorpusConfig, Expected, Facts
-from builders.espeak.synth import RATE, accent, gender, plan, synthesise
+from builders.espeak.plan import accent, fingerprint, gender, plan
+from builders.espeak.synth import RATE, synthesise
 from builders.files import Files
 from builders.listing import Utterance
 from builders.schema import SAMPLING_RATE, Segment
@@ -53,9 +54,13 @@ class Espeak(CorpusBuilder):
 
     def utterances(self, files: Files | None, split: str) -> Iterator[Utterance]:
         """Yield who reads what."""
-        for identifier, text, voice in plan(self.config.utterances, self.config.seed):
-            labels = {"gender": gender(voice), "accent": accent(voice)}
-            yield Utterance(identifier, identifier, text, voice, labels=labels)
+        for reading in plan(self.config.utterances, self.config.seed):
+            labels = {"gender": gender(reading.voice), "accent": accent(reading.voice)}
+            yield Utterance(reading.id, reading.id, reading.text, reading.voice, labels=labels)
+
+    def identity(self, options: Mapping[str, Any]) -> list[Any]:
+        """Add the sentences, the voices and the release of espeak-ng."""
+        return [*super().identity(options), fingerprint()]
 
     def audio(self, row: Mapping[str, Any]) -> tuple[Normalised, Sequence[Segment]]:
         """Synthesise a row; its segments come with the sound."""
@@ -64,8 +69,6 @@ class Espeak(CorpusBuilder):
         end = made.samples / SAMPLING_RATE  # resampling rounds the length
         tiers = {"phones": speech.phones, "words": speech.words}
         segments = [
-            Segment(tier, start, min(stop, end), label)
-            for tier, found in tiers.items()
-            for start, stop, label in found
+            Segment(tier, start, min(stop, end), label) for tier, found in tiers.items() for start, stop, label in found
         ]
         return made, segments

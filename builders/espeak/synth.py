@@ -104,14 +104,15 @@ def _phones(events: Sequence[Sequence[Any]], samples: np.ndarray, words: Sequenc
     two vowels; the glide, which sounds, is left with the vowel before it.
     """
     sounding = np.flatnonzero(samples)  # the voices have no echo: pauses are zeros
-    ends = [event[3] for event in events if event[0] == PHONEME][1:] + [len(samples)]
+    starts = [event[3] for event in events if event[0] == PHONEME]
+    ends = iter([*starts[1:], len(samples)])
     phones: list[_Phone] = []
     word = 0
     for kind, position, _, start, name in events:
         if kind == WORD:
             word = bisect_right(words, position) - 1
             continue
-        end = ends.pop(0)
+        end = next(ends)
         before = int(np.searchsorted(sounding, end))
         quiet = int(sounding[before - 1]) + 1 if before else 0
         if end - quiet >= CLOSURE or not name:
@@ -158,23 +159,34 @@ class _Server:
             os.register_at_fork(after_in_child=self._forget)
 
     def ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """Return the header and the samples of an answer."""
+        """Return the header and the samples of an answer.
+
+        Raises
+        ------
+        AudioError
+            If the helper dies of the request: twice, for the first time it may have been killed.
+        """
         with self._lock:
-            process = self._process = self._process or _start()
-            header, pcm, size = None, b"", 0
-            try:
-                send(process.stdin, request)
-                header = receive(process.stdout)
-                size = 2 * (header or {}).get("samples", 0)
-                pcm = read(process.stdout, size)
-            except BrokenPipeError:
-                pass  # it is gone: header is None
-            except BaseException:  # interrupted: what is still in the pipe answers no later request
-                self._stop()
-                raise
-            if header is None or len(pcm) < size:
-                self._stop()
-                raise AudioError(f"espeak-ng died of {request}")
+            answer = self._exchange(request) or self._exchange(request)
+        if answer is None:
+            raise AudioError(f"espeak-ng died of {request}")
+        return answer
+
+    def _exchange(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes] | None:
+        self._process = self._process or _start()
+        try:
+            send(self._process.stdin, request)
+            header = receive(self._process.stdout)
+            size = 2 * (header or {}).get("samples", 0)
+            pcm = read(self._process.stdout, size)
+        except BrokenPipeError:
+            header = None
+        except BaseException:  # interrupted: what is still in the pipe answers no later request
+            self._stop()
+            raise
+        if header is None or len(pcm) < size:
+            self._stop()
+            return None
         return header, pcm
 
     def close(self) -> None:

@@ -144,7 +144,8 @@ def read_genders(files: Files) -> dict[str, str]:
     14   | F | train-clean-360  | 25.03 | Kristin LeMoine
     60   | M | train-clean-100  | 20.18 | |CBW|Simon
     """
-    rows = (line.split("|", 4) for line in files.lines("SPEAKERS.TXT")) if "SPEAKERS.TXT" in files else ()
+    found = next(files.match(r"(?:.*/)?SPEAKERS\.TXT"), None)  # a copy's top folder can have any name
+    rows = (line.split("|", 4) for line in files.lines(found[0])) if found else ()
     words = {"F": "female", "M": "male"}
     return {row[0].strip(): words[row[1].strip()] for row in rows if len(row) == 5 and row[1].strip() in words}
 

@@ -48,7 +48,7 @@ class Timit(CorpusBuilder):
         "Linguistic Data Consortium.",
         language="en",
         phone_set="timit61",
-        root=r"(?i)^(?:.*/)?(?:timit|data)/(?=(?:train|test)/|doc/|dr[1-8]-)",
+        root=r"(?i)^(?:.*?/)??(?=(?:train|test)[/-]dr[1-8][/-]|dr[1-8]-[fm])",
         archive_patterns=("*timit*", "*ldc93s1*"),
         labels=("gender", "age", "dialect"),
         own_labels={
@@ -136,7 +136,7 @@ def read_speakers(files: Files) -> dict[str, dict[str, str]]:
             continue
         age = years(fields[5], fields[4])
         labels = {"age": age, "height": fields[6], **dict(zip(("race", "education"), fields[7:9], strict=False))}
-        speakers[f"{fields[1]}{fields[0]}".upper()] = {k: v for k, v in labels.items() if v and v != "??"}
+        speakers[f"{fields[1]}{fields[0]}".upper()] = {k: v for k, v in labels.items() if v and v.strip("?")}
     return speakers
 
 

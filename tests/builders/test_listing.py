@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,7 +48,7 @@ def test_row_of_an_utterance(tmp_path):
 def test_columns_are_the_manifest_without_what_decoding_tells(tmp_path):
     names = write([Utterance("u", "a.wav")], tmp_path / "l.arrow").column_names
     assert names[: len(FEATURES) - 3] == [name for name in FEATURES if name not in MADE_LATER]
-    assert list(CORE)[0] == names[0] == "id"
+    assert next(iter(CORE)) == names[0] == "id"
 
 
 def test_language_of_the_utterance_goes_before_that_of_the_corpus(tmp_path):
@@ -103,6 +104,20 @@ def test_error_inside_a_corpus_leaves_no_listing(tmp_path):
     with pytest.raises(RuntimeError):
         write(utterances(), tmp_path / "l.arrow")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_may_write_one_listing_at_once(tmp_path):
+    def utterances():
+        yield Utterance("u1", "a.wav")
+        child = multiprocessing.get_context("fork").Process(target=write, args=([Utterance("u1", "a.wav")], path))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+        yield Utterance("u2", "b.wav")
+
+    path = tmp_path / "l.arrow"
+    assert write(utterances(), path).column("id").to_pylist() == ["u1", "u2"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_no_utterances_is_an_empty_listing(tmp_path):

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 import rapidgzip
 
 from builders.cache import cache_dir, digest, writing
-from builders.errors import CorpusError
+from builders.errors import CorpusError, MemberError
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +93,11 @@ def admitted(name: str, where: Path) -> bool:
     return bool(parts) and not (parts[-1].startswith("._") or parts[-1] == ".DS_Store" or "__MACOSX" in parts)
 
 
+def unreadable(name: str, error: Exception) -> MemberError:
+    """Return the error of a file that can't be read while the others can."""
+    return MemberError(f"{name} cannot be read ({error}): fetch or extract it again")
+
+
 def printable(name: str) -> str:
     """Return the name with bytes that are not UTF-8 replaced, so that it can be stored."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -116,7 +121,10 @@ class Folder:
 
     def open(self, member: Member) -> BinaryIO:
         """Open the file."""
-        return (self.path / os.fsdecode(member.path)).open("rb")
+        try:
+            return (self.path / os.fsdecode(member.path)).open("rb")
+        except OSError as error:
+            raise unreadable(member.name, error) from None
 
     def close(self) -> None:
         """Do nothing: a folder holds no handle."""
@@ -204,9 +212,10 @@ class Tar(_Archive):
             handle.seek(member.position)
             data = handle.read(member.size)
         except (OSError, RuntimeError, ValueError) as error:
-            raise self._damaged(error) from None
+            raise unreadable(f"{self.path.name}: {member.name}", error) from None
         if len(data) < member.size:
-            raise self._damaged(EOFError(f"{member.name} ends after {len(data)} of {member.size} bytes"))
+            error = EOFError(f"it ends after {len(data)} of {member.size} bytes")
+            raise unreadable(f"{self.path.name}: {member.name}", error)
         return io.BytesIO(data)
 
     def _member(self, info: tarfile.TarInfo) -> Member | None:
@@ -258,8 +267,8 @@ class Zip(_Archive):
         """Read the member into memory, with its checksum checked."""
         try:
             return io.BytesIO(self._opened().read(member.path.decode()))
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise self._damaged(error) from None
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+            raise unreadable(f"{self.path.name}: {member.name}", error) from None
         except RuntimeError as error:  # encrypted, or compressed by a method of its own
             raise CorpusError(f"{self.path} can't be read ({error}): unpack it and pass the folder") from None
 

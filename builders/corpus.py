@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from builders.audio import Normalised, normalise
 from builders.cache import absolute, cache_dir, digest
-from builders.errors import AudioError, CorpusError
+from builders.errors import AudioError, CorpusError, MemberError
 from builders.files import Files
 from builders.listing import Shard, Utterance, batches, read_listing, shards, write_listing
 from builders.quarantine import Reports
@@ -219,7 +219,7 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
         for index, row in enumerate(rows.to_pylist()):
             try:
                 audio, segments = self.audio(row)
-            except AudioError as error:
+            except (AudioError, MemberError) as error:
                 logger.warning("%s: %s: quarantined", row["member"], error)
                 bad.append((row["member"], str(error)))
                 continue

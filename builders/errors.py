@@ -17,5 +17,9 @@ class AudioError(ValueError):
     """One recording cannot be used; the message is the reason that the quarantine records."""
 
 
+class MemberError(CorpusError):
+    """One file of a corpus cannot be read; audio is quarantined for it, metadata ends the run."""
+
+
 class TooManyBadFilesError(CorpusError):
     """More recordings than `max_bad` allows were quarantined."""

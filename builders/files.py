@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from tqdm.auto import tqdm
 
-from builders.archives import ARCHIVES, Member, Source, open_source
+from builders.archives import ARCHIVES, Member, Source, open_source, unreadable
 from builders.cache import cache_dir, digest, writing
 from builders.errors import CorpusError
 
@@ -90,7 +90,10 @@ class Files:
     def read(self, name: str) -> bytes:
         """Return a member's bytes."""
         with self.open(name) as file:
-            return file.read()
+            try:
+                return file.read()
+            except OSError as error:  # a bad block, a network disk that went away
+                raise unreadable(name, error) from None
 
     def read_text(self, name: str, encoding: str = "utf-8-sig") -> str:
         """Return a member's text; a byte order mark is dropped, bad bytes are replaced."""

@@ -62,8 +62,8 @@ def resolve(path: Any) -> str | None:
     """
     text = str(path).rstrip("/")
     parts = text.removeprefix("./").split("/")
-    if len(parts) == 2 and parts[0] == PREFIX:
-        return parts[1]
+    if len(parts) == 2 and parts[0] == PREFIX and (parts[1] in corpora() or not absolute(text).is_dir()):
+        return parts[1]  # a misspelt corpus as well, but not a folder of the user's own
     if "/" not in text or "://" in text:
         return None
     place = absolute(text).resolve()

@@ -23,7 +23,7 @@ from builders.register import HOME, builder_class, corpora
 from builders.schema import CORE, SHARED_LABELS
 from tests.conftest import REPOSITORY
 from tests.corpora import librispeech, timit
-from tests.corpora.archives import SUFFIXES, pack, tar_of
+from tests.corpora.archives import SUFFIXES, pack, tar_of, zip_of
 
 TRAIN = ["FCJF0_SA1", "FCJF0_SI1027", "MABC0_SX241"]
 TEST = ["FAKS0_SA1", "MDAB0_SA2", "MDAB0_SX139", "MGRT0_SI1450"]
@@ -167,6 +167,21 @@ def test_relative_folder_means_another_corpus_in_another_directory(tmp_path, mon
     assert ids(load_dataset("builders/timit", data_dir="./TIMIT/", split="test")) == TEST
 
 
+@pytest.mark.parametrize("relative", [True, False])
+def test_folders_of_one_inventory_are_two_corpora(tmp_path, monkeypatch, relative):
+    texts = {}
+    for name, word in (("one", "red"), ("two", "wet")):
+        top = timit.write(tmp_path / name)
+        path = top / "TRAIN/DR1/FCJF0/SA1.TXT"
+        path.write_text(f"0 46797 A {word} dog.\n")
+        for file in top.rglob("*"):
+            os.utime(file, ns=(1, 1))
+        monkeypatch.chdir(tmp_path / name)
+        table = load_dataset("builders/timit", data_dir="TIMIT" if relative else str(top), split="train")
+        texts[name] = {row["id"]: row["text"] for row in table}["FCJF0_SA1"]
+    assert texts == {"one": "A red dog.", "two": "A wet dog."}
+
+
 def test_home_is_expanded(timit_dir, monkeypatch):
     monkeypatch.setenv("HOME", str(timit_dir.parent))
     assert ids(load_dataset("builders/timit", data_dir="~/TIMIT", split="train")) == TRAIN
@@ -283,6 +298,20 @@ def test_split_of_bad_recordings_only_is_an_error_whatever_max_bad(timit_dir):
         path.write_bytes(b"")
     with pytest.raises(TooManyBadFilesError, match=r"train: 3 of 3 recordings are bad, which leaves no table"):
         load_dataset("builders/timit", data_dir=str(timit_dir), max_bad=1.0)
+
+
+def test_corrupt_member_of_a_zip_is_quarantined_and_the_others_are_read(timit_dir, tmp_path):
+    names = {path: str(path.relative_to(timit_dir.parent)) for path in timit_dir.rglob("*") if path.is_file()}
+    data = {name: path.read_bytes() for path, name in names.items()}
+    victim = next(name for name in data if name.endswith("MDAB0/SA2.WAV"))
+    archive = zip_of(tmp_path / "timit.zip", data)  # stored, not deflated: the bytes are there to be changed
+    packed = archive.read_bytes()
+    assert packed.count(data[victim]) == 1
+    archive.write_bytes(packed.replace(data[victim], data[victim][:-1] + bytes([data[victim][-1] ^ 1])))
+    table = load_dataset("builders/timit", data_dir=str(archive), max_bad=0.5)
+    assert ids(table["test"]) == [name for name in TEST if name != "MDAB0_SA2"]
+    file = load_dataset_builder("builders/timit", data_dir=str(archive)).quarantine_file("test")
+    assert "CRC" in json.loads(file.read_text())["reason"]
 
 
 def test_mended_corpus_has_no_quarantine_file(timit_dir):

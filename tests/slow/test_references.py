@@ -28,7 +28,9 @@ def made_again(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_stored_reference_is_made_by_the_script(made_again: Path) -> None:
     made = {path.relative_to(made_again) for path in made_again.rglob("*") if path.is_file()}
-    stored = {path.relative_to(STORED) for path in STORED.rglob("*") if path.suffix in (".npz", ".json", ".safetensors")}
+    stored = {
+        path.relative_to(STORED) for path in STORED.rglob("*") if path.suffix in (".npz", ".json", ".safetensors")
+    }
     assert made == stored
 
 

@@ -26,7 +26,7 @@ import mlx.core as mx  # noqa: E402  after that check
 
 # Weight decays that validation chooses from, the strongest first: each starts where the last ended.
 DECAYS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-COARSE, FINE = 1e-3, 1e-4  # tolerances of the solver, along the decays and for the probe that is kept
+COARSE, FINE = 1e-3, 1e-5  # tolerances of the solver, along the decays and for the probe that is kept
 FORMAT = 1
 
 

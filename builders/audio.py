@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -63,7 +63,13 @@ class Normalised:
 
 
 def normalise(
-    data: bytes, *, start: float = 0.0, end: float | None = None, channel: str = "mean", trust: bool = False
+    data: bytes,
+    *,
+    start: float = 0.0,
+    end: float | None = None,
+    parts: Sequence[tuple[float, float]] = (),
+    channel: str = "mean",
+    trust: bool = False,
 ) -> Normalised:
     """Turn a recording, or a part of it, into 16 kHz mono 16-bit FLAC.
 
@@ -76,6 +82,8 @@ def normalise(
         The file: anything that libsndfile reads (WAV, FLAC, Ogg, MP3, NIST SPHERE, ...).
     start, end : float
         Part of the file, seconds; None is the end of the file.
+    parts : sequence of (start, end)
+        Several parts, seconds, put together in this order; `start` and `end` don't count then.
     channel : str
         ``mean`` of the channels, or the number of the channel to keep.
     trust : bool
@@ -88,7 +96,7 @@ def normalise(
     """
     if not data:
         raise AudioError("empty file (0 bytes)")
-    whole = start == 0.0 and end is None
+    whole = start == 0.0 and end is None and not parts
     with _open(io.BytesIO(data)) as file:
         _check_whole(file, data)
         source = {"format": _format(file), "sampling_rate": file.samplerate, "channels": file.channels}
@@ -96,9 +104,8 @@ def normalise(
             if not trust:
                 _read(file, 0, file.frames)
             return Normalised(data, file.frames, source)
-        first = round(start * file.samplerate)
-        last = file.frames if end is None else min(round(end * file.samplerate), file.frames)
-        signal = Signal(_read(file, first, last), file.samplerate, source["format"])
+        pieces = [_read(file, *_span(file, first, last)) for first, last in parts or [(start, end)]]
+        signal = Signal(np.concatenate(pieces), file.samplerate, source["format"])
     return render(signal, channel=channel)
 
 
@@ -173,6 +180,12 @@ def _open(file: BinaryIO) -> sf.SoundFile:
         return sf.SoundFile(file)
     except sf.LibsndfileError as error:
         raise AudioError(f"not audio that libsndfile can read ({error.error_string})") from None
+
+
+def _span(file: sf.SoundFile, start: float, end: float | None) -> tuple[int, int]:
+    """Return the frames of a part of the file."""
+    last = file.frames if end is None else min(round(end * file.samplerate), file.frames)
+    return round(start * file.samplerate), last
 
 
 def _format(file: sf.SoundFile) -> str:

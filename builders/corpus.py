@@ -66,6 +66,8 @@ class Facts:
         Which channel of a multi-channel recording is the mono signal: ``mean`` or its number.
     labels, own_labels
         Columns behind the core ones: shared ones by name, own ones with their `datasets` type.
+    audio_columns : sequence of str
+        Further audio: stems, sources.
     version : int
         Output version of the corpus module, raised when its rows change.
     """
@@ -83,6 +85,7 @@ class Facts:
     archive_patterns: Sequence[str] = ()
     labels: Sequence[str] = ()
     own_labels: Mapping[str, Any] = field(default_factory=dict)
+    audio_columns: Sequence[str] = ()
     version: int = 1
 
 
@@ -139,11 +142,7 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
 
     def audio(self, row: Mapping[str, Any]) -> tuple[Normalised, Sequence[Segment] | None]:
         """Return the normalised audio of a row of the listing, and its segments where they come with it."""
-        if row["member"] not in self.files:
-            raise AudioError("listed in the metadata, but there is no such file")
-        data = self.files.read(row["member"])
-        audio = normalise(data, start=row["start"], end=row["end"], channel=self.FACTS.channel, trust=self.config.trust)
-        return audio, None
+        return self._read(row["member"], row), None
 
     def identity(self, options: Mapping[str, Any]) -> list[Any]:
         """Return what decides the table's bytes; a corpus with further inputs adds their fingerprints."""
@@ -174,7 +173,7 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
             citation=facts.citation,
             homepage=facts.homepage,
             license=facts.licence,
-            features=manifest_features(facts.labels, facts.own_labels),
+            features=manifest_features(facts.labels, facts.own_labels, facts.audio_columns),
         )
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
@@ -219,19 +218,39 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
         for index, row in enumerate(rows.to_pylist()):
             try:
                 audio, segments = self.audio(row)
+                more = self._more_audio(row)
             except (AudioError, MemberError) as error:
                 logger.warning("%s: %s: quarantined", row["member"], error)
                 bad.append((row["member"], str(error)))
                 continue
             kept.append(index)
-            made.append(_made(row, audio, segments))
+            made.append({**dict.fromkeys(self.FACTS.audio_columns), **_made(row, audio, segments), **more})
         return self._assemble(rows.take(pa.array(kept, pa.int64())), made)
+
+    def _read(self, member: str, row: Mapping[str, Any]) -> Normalised:
+        """Normalise a member as a row of the listing says which part and channel of it."""
+        if member not in self.files:
+            raise AudioError(f"{member} is listed in the metadata, but there is no such file")
+        return normalise(
+            self.files.read(member),
+            start=row["start"],
+            end=row["end"],
+            parts=row["parts"],
+            channel=row["channel"] or self.FACTS.channel,
+            trust=self.config.trust,
+        )
+
+    def _more_audio(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the cells of the further audio columns; null where the row has no such audio."""
+        members = dict(row["audios"])
+        found = {name: self._read(members[name], row) for name in self.FACTS.audio_columns if name in members}
+        return {name: _cell(audio, f"{row['id']}.{name}") for name, audio in found.items()}
 
     def _assemble(self, rows: pa.Table, made: list[dict[str, Any]]) -> pa.Table:
         schema = arrow_schema(self.info.features)
         columns = []
         for wanted in schema:
-            if made and wanted.name in made[0] and made[0][wanted.name] is not None:
+            if made and wanted.name in made[0]:
                 columns.append(pa.array([values[wanted.name] for values in made], wanted.type))
             elif wanted.name in rows.column_names:
                 columns.append(rows.column(wanted.name))
@@ -263,9 +282,13 @@ def _name(builder: CorpusBuilder) -> str:
 
 
 def _made(row: Mapping[str, Any], audio: Normalised, segments: Sequence[Segment] | None) -> dict[str, Any]:
-    return {
-        "audio": {"bytes": audio.flac, "path": f"{row['id'].replace('/', '_')}.flac"},
+    made = {
+        "audio": _cell(audio, row["id"]),
         "duration": audio.samples / SAMPLING_RATE,
         "source": audio.source,
-        "segments": None if segments is None else [segment._asdict() for segment in segments],
     }
+    return made if segments is None else {**made, "segments": [segment._asdict() for segment in segments]}
+
+
+def _cell(audio: Normalised, name: str) -> dict[str, Any]:
+    return {"bytes": audio.flac, "path": f"{name.replace('/', '_')}.flac"}

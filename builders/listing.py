@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import Features
+from datasets import Audio, Features
 
 from builders.cache import writing
 from builders.errors import CorpusError
@@ -26,7 +26,7 @@ BATCH = 1_000
 SORTED_AT_ONCE = 16 * BATCH
 SHARD_BYTES = 500_000_000  # of source audio; compressed sources give about as much FLAC
 MIN_SHARDS = 16  # so that several workers share a small corpus
-MADE_LATER = ("audio", "duration", "source")  # known once the audio is decoded
+MADE_LATER = ("duration", "source")  # known once the audio is decoded, as the audio columns are
 ABSENT = (np.iinfo(np.int32).max, 0, 0)  # sorts behind every place in the corpus
 
 PLACE = pa.schema(
@@ -34,6 +34,9 @@ PLACE = pa.schema(
         "member": pa.string(),
         "start": pa.float64(),
         "end": pa.float64(),
+        "parts": pa.list_(pa.list_(pa.float64(), 2)),
+        "channel": pa.string(),
+        "audios": pa.map_(pa.string(), pa.string()),
         "bytes": pa.int64(),
         "source_number": pa.int32(),
         "position": pa.int64(),
@@ -57,6 +60,12 @@ class Utterance:
         The corpus' label columns; a missing one is null.
     start, end : float
         Part of the member, seconds; `end` None is its end.
+    parts : sequence of (start, end)
+        Several parts of the member, seconds, put together; `start` and `end` don't count then.
+    channel : str or None
+        ``mean`` or a number; None is the corpus' own rule.
+    audios : mapping of str to str
+        Further audio columns: column to member, cut as the row's audio is.
     """
 
     id: str
@@ -68,6 +77,9 @@ class Utterance:
     labels: Mapping[str, Any] = field(default_factory=dict)
     start: float = 0.0
     end: float | None = None
+    parts: Sequence[tuple[float, float]] = ()
+    channel: str | None = None
+    audios: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -142,7 +154,8 @@ def batches(listing: pa.Table, shard: Shard, *, rows: int, size: int) -> Iterato
 
 
 def _schema(features: Features) -> pa.Schema:
-    return pa.schema([*(f for f in arrow_schema(features) if f.name not in MADE_LATER), *PLACE])
+    made = [name for name, feature in features.items() if isinstance(feature, Audio)]
+    return pa.schema([*(f for f in arrow_schema(features) if f.name not in (*made, *MADE_LATER)), *PLACE])
 
 
 def _write(
@@ -170,7 +183,7 @@ def _row(utterance: Utterance, corpus: str, language: str | None, files: Files |
     return {
         "id": utterance.id,
         "audio_path": utterance.audio,
-        "offset": utterance.start,
+        "offset": utterance.parts[0][0] if utterance.parts else utterance.start,
         "text": utterance.text,
         "speaker_id": utterance.speaker_id,
         "language": utterance.language or language,
@@ -180,6 +193,9 @@ def _row(utterance: Utterance, corpus: str, language: str | None, files: Files |
         "member": utterance.audio,
         "start": utterance.start,
         "end": utterance.end,
+        "parts": [list(part) for part in utterance.parts],
+        "channel": utterance.channel,
+        "audios": list(utterance.audios.items()),
         "source_number": place[0],
         "position": place[1],
         "bytes": place[2],

@@ -87,8 +87,10 @@ SHARED_LABELS = Features(
 )
 
 
-def manifest_features(labels: Iterable[str] = (), own: Mapping[str, Any] | None = None) -> Features:
-    """Return the columns of a corpus: the core, then shared labels, then labels of its own.
+def manifest_features(
+    labels: Iterable[str] = (), own: Mapping[str, Any] | None = None, audio_columns: Iterable[str] = ()
+) -> Features:
+    """Return the columns of a corpus: the core, shared labels, labels of its own, further audio.
 
     Parameters
     ----------
@@ -96,13 +98,15 @@ def manifest_features(labels: Iterable[str] = (), own: Mapping[str, Any] | None 
         Names out of `SHARED_LABELS`.
     own : mapping of str to datasets feature
         Labels that only this corpus has.
+    audio_columns : iterable of str
+        Stems and sources.
 
     Raises
     ------
     CorpusError
         If a shared label is unknown, or an own label takes the name of a core column or shared label.
     """
-    labels, own = list(labels), dict(own or {})
+    labels, own = list(labels), {**(own or {}), **dict.fromkeys(audio_columns, CORE["audio"])}
     unknown = [name for name in labels if name not in SHARED_LABELS]
     if unknown:
         raise CorpusError(f"unknown shared labels {unknown}: expected some of {list(SHARED_LABELS)}")

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     from probes.labels import SILENCES
-    from probes.run import PROBES
+    from probes.outcome import probe_names
 
     top = argparse.ArgumentParser(
         prog="python -m probes",
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("table", type=Path, help="table written by `python -m builders load --out`")
     top.add_argument("--out", type=Path, required=True, help="folder for results.parquet, results.csv and the figure")
     top.add_argument("--tier", default="phones", help="tier of `segments` that labels frames (default: phones)")
-    top.add_argument("--probe", choices=PROBES, default="linear", help="default: linear")
+    top.add_argument("--probe", choices=probe_names(), default="linear", help="default: linear")
     top.add_argument("--features", nargs="+", type=Path, help="feature tables (default: all in TABLE/features)")
     top.add_argument("--encoders", nargs="+", metavar="NAME", help="only these encoders")
     top.add_argument("--layers", nargs="+", metavar="NAME", help="only these layers")

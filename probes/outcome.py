@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def outcome(
     save : path, optional
         Folder for the trained probes, ``<column>.fold<k>``.
     """
-    fit = import_module(f"probes.{probe}").fit
+    fit = fit_of(probe)
     tested, answered, guessed, sizes, chosen = [], [], [], [], []
     for number, fold in enumerate(splits.folds):
         train, validation, test = (_frames_of(frames, part) for part in (fold.train, fold.validation, fold.test))
@@ -87,6 +88,26 @@ def outcome(
         sizes.append(len(train))
         chosen.append(trained.describe())
     return _pooled(frames, *map(np.concatenate, (tested, answered, guessed)), sizes, chosen)
+
+
+def fit_of(probe: str) -> Callable[..., Any]:
+    """Return the function that trains a probe: `fit` of the file of that name.
+
+    Raises
+    ------
+    ProbeError
+        If there is no such probe.
+    """
+    if probe not in probe_names():
+        raise ProbeError(f"unknown probe={probe!r}: expected one of {probe_names()}")
+    return import_module(f"probes.{probe}").fit
+
+
+@cache
+def probe_names() -> list[str]:
+    """Return the names of all probes: the files of this package that define `fit`."""
+    files = Path(__file__).parent.glob("*.py")
+    return sorted(file.stem for file in files if "\ndef fit(" in file.read_text(encoding="utf-8"))
 
 
 def _pooled(

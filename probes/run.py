@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from datasets import Dataset, DatasetDict
 from tqdm.auto import tqdm
@@ -13,20 +13,17 @@ from features.card import FeatureCard
 from probes.errors import ProbeError
 from probes.frames import check_tier, frame_table
 from probes.labels import Silence
-from probes.outcome import Outcome, outcome
+from probes.outcome import Outcome, fit_of, outcome
 from probes.results import MAJORITY, Results
 from probes.splits import Splits
 from probes.tables import counted_rows, feature_columns, one_table, split_rows
-
-Probe = Literal["linear"]  # a file of this package with `fit`
-PROBES: tuple[Probe, ...] = get_args(Probe)
 
 
 def probe(
     dataset: Dataset | DatasetDict,
     *,
     tier: str = "phones",
-    probe: Probe = "linear",
+    probe: str = "linear",
     encoders: Collection[str] | None = None,
     layers: Collection[str] | None = None,
     silence: Silence = "keep",
@@ -48,7 +45,8 @@ def probe(
         anything else by speakers (`probes.splits`).
     tier : str
         Tier of `segments` that labels the frames; ``phones`` is folded to 39 classes.
-    probe : "linear"
+    probe : str
+        A file of this package that defines `fit`, e.g. ``linear``.
     encoders, layers : collection of str, optional
         Only these; all where left out.
     silence : "keep" or "drop"
@@ -79,8 +77,7 @@ def probe(
     ProbeError
         If the table cannot be probed as asked.
     """
-    if probe not in PROBES:
-        raise ProbeError(f"unknown probe={probe!r}: expected one of {list(PROBES)}")
+    fit_of(probe)  # an unknown one is said at once
     table, roles = one_table(dataset)
     columns = feature_columns(table, encoders, layers)
     check_tier(table, tier)

@@ -22,7 +22,7 @@ from features.windows import Window, windows
 STEP_VERSION = 1  # output version of the map step itself
 DTYPES = ("float16", "float32")
 PIECES = 8  # utterances that an encoder sees at once
-BATCH_BYTES = 64_000_000  # of features, or of decoded audio where that is more, in memory before they are written
+BATCH_BYTES = 16_000_000  # of features, or of decoded audio where that is more, in memory before they are written
 WAVE_RATE = 16_000 * 4  # bytes of decoded audio per second
 UNKNOWN_SECONDS = 30.0  # length of a row to reckon with where the table does not tell
 

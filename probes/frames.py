@@ -14,7 +14,7 @@ from features.clock import FrameClock
 from features.columns import matrices
 from probes.errors import ProbeError
 from probes.labels import Labeller, Silence
-from probes.segments import tier_segments, tiers
+from probes.segments import tier_segments
 from probes.splits import UNKNOWN
 from probes.tables import plain
 
@@ -117,20 +117,6 @@ def check(dataset: Dataset, column: str, max_frames: int | None = None) -> Featu
     if known[column].axis != "frame" or known[column].pool != "none":
         raise ProbeError(f"column {column!r} has no frames (axis {known[column].axis}, pool {known[column].pool})")
     return known[column]
-
-
-def check_tier(dataset: Dataset, tier: str) -> None:
-    """Raise a ProbeError that names the tiers there are, where no row has a segment of `tier`."""
-    if "segments" not in dataset.column_names:
-        raise ProbeError("the table has no column 'segments': expected a manifest table, see `python -m builders`")
-    segments = dataset.select_columns(["segments"]).with_format("arrow")
-    found: set[str] = set()
-    for start in range(0, len(dataset), 1024):
-        found |= tiers(segments[start : start + 1024]["segments"])
-        if tier in found:
-            return
-    remedy = f"expected one of {sorted(found)}" if found else "add one by forced alignment, or use an annotated corpus"
-    raise ProbeError(f"no row has a segment of the tier {tier!r}: {remedy}")
 
 
 def _labels(

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from features.card import FeatureCard
 from probes.errors import ProbeError
-from probes.frames import check_tier, frame_table
+from probes.frames import frame_table
 from probes.labels import Silence
 from probes.outcome import Outcome, fit_of, outcome
 from probes.results import MAJORITY, Results
@@ -80,8 +80,7 @@ def probe(
     fit_of(probe)  # an unknown one is said at once
     table, roles = one_table(dataset)
     columns = feature_columns(table, encoders, layers)
-    check_tier(table, tier)
-    rows, left_out = counted_rows(table, keep_sa=keep_sa)
+    rows, left_out = counted_rows(table, tier, keep_sa=keep_sa)
     splits = split_rows(table, rows, roles, folds)
     options = {"tier": tier, "silence": silence, "phone_set": phone_set, "max_frames": max_frames, "seed": seed}
     found: list[dict[str, Any]] = []

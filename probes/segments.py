@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from datasets import Dataset
+
+from probes.errors import ProbeError
 
 NANOSECONDS = 1_000_000_000
 
@@ -99,6 +102,29 @@ def tiers(column: pa.Array | pa.ChunkedArray) -> set[str]:
     """Return the names of the tiers that occur in a `segments` column."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     return {t for c in chunks for t in pc.unique(pc.struct_field(c.flatten(), "tier")).to_pylist() if t}
+
+
+def labelled_rows(dataset: Dataset, tier: str) -> np.ndarray:
+    """Return which rows have a segment of a tier, (rows,) bool.
+
+    Raises
+    ------
+    ProbeError
+        If no row has; it names the tiers that there are.
+    """
+    if "segments" not in dataset.column_names:
+        raise ProbeError("the table has no column 'segments': expected a manifest table, see `python -m builders`")
+    segments = dataset.select_columns(["segments"]).with_format("arrow")
+    has = np.zeros(len(dataset), dtype=bool)
+    found: set[str] = set()
+    for start in range(0, len(dataset), 1024):
+        column = segments[start : start + 1024]["segments"]
+        found |= tiers(column)
+        has[start + tier_segments(column, tier).rows] = True
+    if has.any():
+        return has
+    remedy = f"expected one of {sorted(found)}" if found else "add one by forced alignment, or use an annotated corpus"
+    raise ProbeError(f"no row has a segment of the tier {tier!r}: {remedy}")
 
 
 def _floats(values: pa.StructArray, name: str) -> np.ndarray:

@@ -11,6 +11,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from features.card import FeatureCard, cards
 from probes.errors import ProbeError
+from probes.segments import labelled_rows
 from probes.splits import Fold, Role, Splits, make_splits, role_of
 
 SPOKEN_BY_ALL = "SA"  # TIMIT's two dialect sentences: the same text in train and test
@@ -71,13 +72,22 @@ def feature_columns(
     return dict(sorted(wanted.items(), key=lambda item: (first[item[1].encoder, item[1].init], item[1].index)))
 
 
-def counted_rows(table: Dataset, *, keep_sa: bool) -> tuple[np.ndarray, str]:
-    """Return the rows that are trained on and tested, and a note where some are left out."""
-    everything = np.arange(len(table))
+def counted_rows(table: Dataset, tier: str, *, keep_sa: bool) -> tuple[np.ndarray, str]:
+    """Return the rows that are trained on and tested, and a note where some are left out.
+
+    Raises
+    ------
+    ProbeError
+        If no row has a segment of the tier.
+    """
+    labelled = labelled_rows(table, tier)
+    bare = int((~labelled).sum())
+    notes = [f"{bare} utterances without {tier} left out"] if bare else []
     if keep_sa or "sentence_type" not in table.column_names:
-        return everything, ""
+        return np.flatnonzero(labelled), "; ".join(notes)
     same = np.asarray(plain(table, "sentence_type"), dtype=object) == SPOKEN_BY_ALL
-    return everything[~same], "SA sentences left out" if same.any() else ""
+    notes += ["SA sentences left out"] if same.any() else []
+    return np.flatnonzero(labelled & ~same), "; ".join(notes)
 
 
 def split_rows(table: Dataset, rows: np.ndarray, roles: list[Role] | None, folds: int | None) -> Splits:

@@ -7,7 +7,8 @@ import pytest
 
 from builders.phones import CLASSES39
 from probes import ProbeError
-from probes.frames import check_tier, frame_table
+from probes.frames import frame_table
+from probes.segments import labelled_rows
 from tests.probes.probe_tables import WAV2VEC, WHISPER, card, clouds, manifest, segment, speech, with_column
 
 
@@ -127,6 +128,12 @@ def test_max_frames_draws_evenly_over_time():
     assert counts.max() < 135
 
 
+def test_labelled_rows_are_those_with_a_segment_of_the_tier():
+    rows = [[], [segment(0, 1, "aa")], [segment(0, 1, "hello", "words")], [segment(1, 1, "aa")], [segment(0, 1, "s")]]
+    table = manifest([{"id": str(n), "speaker_id": "s", "segments": found} for n, found in enumerate(rows)])
+    assert labelled_rows(table, "phones").tolist() == [False, True, False, False, True]  # one without length holds none
+
+
 def test_errors_say_what_is_missing_and_what_there_is():
     table = utterance([segment(0, 1, "aa"), segment(0, 1, "hello", "words")], 3)
     with pytest.raises(ProbeError, match=r"'toy.l9'.*expected one of \['toy.l0'\]"):
@@ -136,9 +143,9 @@ def test_errors_say_what_is_missing_and_what_there_is():
     with pytest.raises(ProbeError, match="at least 1"):
         frame_table(table, "toy.l0", max_frames=0)
     with pytest.raises(ProbeError, match=r"'syllables'.*expected one of \['phones', 'words'\]"):
-        check_tier(table, "syllables")
+        labelled_rows(table, "syllables")
     with pytest.raises(ProbeError, match="forced alignment"):
-        check_tier(utterance([], 3), "phones")
+        labelled_rows(utterance([], 3), "phones")
     with pytest.raises(ProbeError, match="no frame lies in"):
         frame_table(utterance([segment(5, 6, "aa")], 3), "toy.l0")
     with pytest.raises(ProbeError, match="axis token"):

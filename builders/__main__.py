@@ -17,15 +17,18 @@ from builders import corpora, startup
 from builders.corpus import CorpusBuilder
 from builders.errors import CorpusError
 from builders.register import HOME, builder_class
+from builders.verify import verify
 
 EXAMPLES = {
     "list": "python -m builders list",
     "show": "python -m builders show timit",
     "load": "python -m builders load timit --data-dir /data/TIMIT --out tables/timit",
+    "verify": "python -m builders verify librispeech test-clean --data-dir /data/LibriSpeech",
     "enable": "python -m builders enable",
     "disable": "python -m builders disable",
 }
 QUARANTINED = 3  # exit status: the table is there, some recordings are not in it
+DIFFERENT = 1  # exit status: the corpus is not what was published
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,15 +54,18 @@ def parser() -> argparse.ArgumentParser:
     add("list", run_list, "List all corpora.")
     add("show", run_show, "Show a corpus: source, licence, configurations, labels.").add_argument("corpus")
     load = add("load", run_load, "Read a corpus, normalise its audio and report; write the table with --out.")
-    load.add_argument("corpus")
-    load.add_argument("config", nargs="?", help="configuration, see `show`")
-    load.add_argument("--data-dir", help="folder or archive of the corpus")
+    check = add("verify", run_verify, "Compare what is there with what was published; exit status 1 where they differ.")
+    for command in (load, check):
+        command.add_argument("corpus")
+        command.add_argument("config", nargs="?", help="configuration, see `show`")
+        command.add_argument("--data-dir", help="folder or archive of the corpus")
+        command.add_argument("--num-proc", type=int, help="processes (default: 1)")
+        command.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
+                             help="option of the configuration, e.g. alignments=/data/TextGrids")  # fmt: skip
     load.add_argument("--split", help="one split only, e.g. train")
     load.add_argument("--out", type=Path, help="folder to write the table to")
-    load.add_argument("--num-proc", type=int, help="processes (default: 1)")
     load.add_argument("--max-bad", type=float, default=0.01, help="share of bad recordings to bear (default: 0.01)")
-    load.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
-                      help="option of the corpus' configuration, e.g. alignments=/data/TextGrids")  # fmt: skip
+    check.add_argument("--deep", action="store_true", help="decode all audio: hours, and what is truncated")
     add("enable", run_enable, "Make builders/<corpus> loadable in every program of this environment.")
     add("disable", run_disable, "Take that back.")
     return top
@@ -98,11 +104,7 @@ def run_load(options: argparse.Namespace) -> int:
     """Make the table, print what is in it, write it where asked."""
     if options.out and options.out.exists():
         raise CorpusError(f"{options.out} exists already: remove it or choose another --out")
-    keywords = dict(option.partition("=")[::2] for option in options.option)
-    keywords = {name: int(value) if value.isdigit() else value for name, value in keywords.items()}
-    call = {"path": f"builders/{options.corpus}", "name": options.config, "data_dir": options.data_dir}
-    builder = load_dataset_builder(**call, max_bad=options.max_bad, **keywords)
-    table = load_dataset(**call, num_proc=options.num_proc, max_bad=options.max_bad, **keywords)
+    builder, table = load(options, max_bad=options.max_bad)
     print(summary(builder, table))
     if options.split and options.split not in table:
         raise CorpusError(f"{options.corpus} has no split {options.split!r} here: expected one of {list(table)}")
@@ -113,6 +115,31 @@ def run_load(options: argparse.Namespace) -> int:
     for path in bad:
         print(f"quarantined: {path}", file=sys.stderr)
     return QUARANTINED if bad else 0
+
+
+def run_verify(options: argparse.Namespace) -> int:
+    """Compare counts, and with --deep hours, with the published ones."""
+    if options.deep:
+        builder, table = load(options, max_bad=1.0)
+    else:
+        builder, table = load_dataset_builder(**call(options)), None
+    findings = verify(builder, table)
+    headers = ["split", "utterances", "published", "hours", "published", "finding"]
+    print(tabulate([list(finding) for finding in findings], headers=headers, floatfmt=".2f"))
+    return DIFFERENT if any(finding.what != "as published" for finding in findings) else 0
+
+
+def call(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `load_dataset` that the options stand for."""
+    keywords = dict(option.partition("=")[::2] for option in options.option)
+    keywords = {name: int(value) if value.isdigit() else value for name, value in keywords.items()}
+    return {"path": f"builders/{options.corpus}", "name": options.config, "data_dir": options.data_dir, **keywords}
+
+
+def load(options: argparse.Namespace, *, max_bad: float) -> tuple[CorpusBuilder, DatasetDict]:
+    """Return the builder and the table."""
+    builder = load_dataset_builder(**call(options), max_bad=max_bad)
+    return builder, load_dataset(**call(options), num_proc=options.num_proc, max_bad=max_bad)
 
 
 def summary(builder: CorpusBuilder, table: DatasetDict) -> str:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from builders.audio import Normalised, normalise
 from builders.cache import absolute, cache_dir, digest
+from builders.download import Archive, fetch
 from builders.errors import AudioError, CorpusError, MemberError
 from builders.files import Files
 from builders.listing import Shard, Utterance, batches, read_listing, shards, write_listing
@@ -41,15 +42,6 @@ class Expected:
 
     utterances: int | None = None
     hours: float | None = None
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A published archive: its name, size in bytes and MD5 where known."""
-
-    name: str
-    size: int | None = None
-    md5: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +138,8 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
 
     def identity(self, options: Mapping[str, Any]) -> list[Any]:
         """Return what decides the table's bytes; a corpus with further inputs adds their fingerprints."""
-        made_from = None if self.files is None else self.files.fingerprint
+        remote = [(archive.name, archive.md5, archive.url) for archive in self.FACTS.archives if self.NEEDS_DATA]
+        made_from = remote if self.files is None else self.files.fingerprint
         return [MACHINERY_VERSION, self.FACTS.version, made_from]
 
     def listing(self, split: str) -> pa.Table:
@@ -177,6 +170,8 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        if self.files is None and self.NEEDS_DATA:
+            self.files = self._fetched()
         listings = {split: self.listing(split) for split in self.config.splits}
         if self.files is not None:
             self.files.close()  # readers don't survive a fork
@@ -259,15 +254,28 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
         return pa.table(columns, schema=schema)
 
     def _open_files(self, data_dir: str | None, config_name: str | None) -> Files | None:
-        if not self.NEEDS_DATA:
+        if not self.NEEDS_DATA or (data_dir is None and self._remote(config_name)):
             return None
         if data_dir is None:
             raise CorpusError(f"{_name(self)} needs data_dir, the folder or archive of the corpus. {self.FACTS.access}")
-        named = [config for config in self.BUILDER_CONFIGS if config.name == config_name]
-        patterns = (named[0].archives if named else ()) or (
-            *(archive.name for archive in self.FACTS.archives), *self.FACTS.archive_patterns
-        )  # fmt: skip
+        patterns = self._archives(config_name) or (*_names(self.FACTS.archives), *self.FACTS.archive_patterns)
         return Files(absolute(data_dir), archives=patterns, root=self.FACTS.root)
+
+    def _archives(self, config_name: str | None) -> Sequence[str]:
+        """Return the patterns of the archives that a configuration needs, empty for all."""
+        name = config_name or self.DEFAULT_CONFIG_NAME
+        return next((config.archives for config in self.BUILDER_CONFIGS if config.name == name), ())
+
+    def _remote(self, config_name: str | None) -> list[Archive]:
+        """Return the archives that a configuration is fetched from; empty where not all are open."""
+        patterns = self._archives(config_name) or _names(self.FACTS.archives)
+        wanted = [archive for archive in self.FACTS.archives if archive.name in patterns]
+        return wanted if all(archive.url for archive in wanted) else []
+
+    def _fetched(self) -> Files:
+        remote = self._remote(self.config.name)
+        folder = fetch(remote, cache_dir("downloads", self.name))
+        return Files(folder, archives=_names(remote), root=self.FACTS.root)
 
     def _nothing_found(self) -> CorpusError:
         seen = "" if self.files is None else f" in {self.files.path}, which holds {self.files.summary()}"
@@ -275,6 +283,10 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
             f"no utterances of {self.name} ({self.config.name}: {', '.join(self.config.splits)}) found{seen}. "
             f"{self.FACTS.access}"
         )
+
+
+def _names(archives: Sequence[Archive]) -> tuple[str, ...]:
+    return tuple(archive.name for archive in archives)
 
 
 def _name(builder: CorpusBuilder) -> str:

@@ -19,16 +19,20 @@ from builders.listing import Utterance
 from builders.schema import Segment
 from builders.textgrid import read_textgrid
 
+OPENSLR = "https://www.openslr.org/resources"
 SUBSETS = {
-    "dev-clean": Archive("dev-clean.tar.gz", 337926286, "42e2234ba48799c1f50f24a7926300a1"),
-    "dev-other": Archive("dev-other.tar.gz", 314305928, "c8d0bcc9cca99d4f8b62fcc847357931"),
-    "test-clean": Archive("test-clean.tar.gz", 346663984, "32fa31d27d2e1cad72775fee3f4849a9"),
-    "test-other": Archive("test-other.tar.gz", 328757843, "fb5a50374b501bb3bac4815ee91d3135"),
-    "train-clean-100": Archive("train-clean-100.tar.gz", 6387309499, "2a93770f6d5c6c964bc36631d331a522"),
-    "train-clean-360": Archive("train-clean-360.tar.gz", 23049477885, "c0e676e450a7ff2f54aeade5171606fa"),
-    "train-other-500": Archive("train-other-500.tar.gz", 30593501606, "d1a0fd59409feb2c614ce4d30c387708"),
-    "dev-clean-2": Archive("dev-clean-2.tar.gz", None, "6d7ab67ac6a1d2c993d050e16d61080d"),
-    "train-clean-5": Archive("train-clean-5.tar.gz"),
+    subset: Archive(f"{subset}.tar.gz", size, md5, f"{OPENSLR}/{number}/{subset}.tar.gz")
+    for subset, number, size, md5 in (
+        ("dev-clean", 12, 337926286, "42e2234ba48799c1f50f24a7926300a1"),
+        ("dev-other", 12, 314305928, "c8d0bcc9cca99d4f8b62fcc847357931"),
+        ("test-clean", 12, 346663984, "32fa31d27d2e1cad72775fee3f4849a9"),
+        ("test-other", 12, 328757843, "fb5a50374b501bb3bac4815ee91d3135"),
+        ("train-clean-100", 12, 6387309499, "2a93770f6d5c6c964bc36631d331a522"),
+        ("train-clean-360", 12, 23049477885, "c0e676e450a7ff2f54aeade5171606fa"),
+        ("train-other-500", 12, 30593501606, "d1a0fd59409feb2c614ce4d30c387708"),
+        ("dev-clean-2", 31, None, "6d7ab67ac6a1d2c993d050e16d61080d"),
+        ("train-clean-5", 31, None, None),
+    )
 }
 PUBLISHED = {
     "dev-clean": Expected(2703, 5.4), "dev-other": Expected(2864, 5.3), "test-clean": Expected(2620, 5.4),
@@ -79,7 +83,7 @@ class LibriSpeech(CorpusBuilder):
         title="LibriSpeech ASR corpus",
         homepage="https://www.openslr.org/12",
         licence="CC BY 4.0",
-        access="LibriSpeech is open: fetch it from https://www.openslr.org/12 and pass data_dir=<their folder>",
+        access="LibriSpeech is open: without data_dir it is fetched from https://www.openslr.org/12",
         citation="Panayotov, V., Chen, G., Povey, D., Khudanpur, S. (2015). Librispeech: an ASR corpus based on "
         "public domain audio books. ICASSP.",
         language="en",

@@ -64,7 +64,9 @@ def parser() -> argparse.ArgumentParser:
                              help="option of the configuration, e.g. alignments=/data/TextGrids")  # fmt: skip
     load.add_argument("--split", help="one split only, e.g. train")
     load.add_argument("--out", type=Path, help="folder to write the table to")
-    load.add_argument("--max-bad", type=float, default=0.01, help="share of bad recordings to bear (default: 0.01)")
+    load.add_argument(
+        "--max-bad", type=float, help="share of bad recordings to bear (default: the corpus', mostly 0.01)"
+    )
     check.add_argument("--deep", action="store_true", help="decode all audio: hours, and what is truncated")
     add("enable", run_enable, "Make builders/<corpus> loadable in every program of this environment.")
     add("disable", run_disable, "Take that back.")
@@ -136,10 +138,10 @@ def call(options: argparse.Namespace) -> dict[str, Any]:
     return {"path": f"builders/{options.corpus}", "name": options.config, "data_dir": options.data_dir, **keywords}
 
 
-def load(options: argparse.Namespace, *, max_bad: float) -> tuple[CorpusBuilder, DatasetDict]:
+def load(options: argparse.Namespace, *, max_bad: float | None) -> tuple[CorpusBuilder, DatasetDict]:
     """Return the builder and the table."""
-    builder = load_dataset_builder(**call(options), max_bad=max_bad)
-    return builder, load_dataset(**call(options), num_proc=options.num_proc, max_bad=max_bad)
+    keywords = call(options) if max_bad is None else {**call(options), "max_bad": max_bad}
+    return load_dataset_builder(**keywords), load_dataset(**keywords, num_proc=options.num_proc)
 
 
 def summary(builder: CorpusBuilder, table: DatasetDict) -> str:

@@ -122,6 +122,7 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
 
     def __init__(self, *args: Any, data_dir: str | None = None, config_name: str | None = None, **kwargs: Any) -> None:
         self.reports: Reports | None = None
+        self._held: tuple[str, bytes] = ("", b"")
         self.files = self._open_files(data_dir, config_name)
         kwargs["identity"] = digest(self.identity(kwargs))
         super().__init__(
@@ -197,6 +198,7 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
                 if self.reports is not None:
                     self.reports.add(shard, written, bad)
         finally:
+            self._held = ("", b"")
             if self.files is not None:
                 self.files.close()
 
@@ -226,8 +228,10 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
         """Normalise a member as a row of the listing says which part and channel of it."""
         if member not in self.files:
             raise AudioError(f"{member} is listed in the metadata, but there is no such file")
+        if self._held[0] != member:  # rows are sorted by place: those of a long recording follow each other
+            self._held = (member, self.files.read(member))
         return normalise(
-            self.files.read(member),
+            self._held[1],
             start=row["start"],
             end=row["end"],
             parts=row["parts"],

@@ -70,3 +70,22 @@ def test_missing_stem_puts_the_row_into_quarantine(table):
     builder, rows = table
     assert sorted(rows) == ["left", "parts", "whole"]
     assert "drums.wav is listed" in builder.quarantine_file("train").read_text()
+
+
+def test_long_recording_is_read_once_for_all_its_rows(tmp_path, monkeypatch):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    sf.write(folder / "mix.wav", np.stack([RAMP, -RAMP], axis=1), RATE, subtype="PCM_16")
+
+    class Session(Mixture):
+        def utterances(self, files: Files, split: str) -> Iterator[Utterance]:
+            for second in range(4):
+                yield Utterance(str(second), "mix.wav", start=float(second), end=second + 1.0)
+
+    reads: list[str] = []
+    read = Files.read
+    monkeypatch.setattr(Files, "read", lambda files, name: reads.append(name) or read(files, name))
+    builder = Session(data_dir=str(folder), cache_dir=str(tmp_path / "cache"))
+    builder.download_and_prepare()
+    assert reads == ["mix.wav"]
+    assert [row["id"] for row in builder.as_dataset("train")] == ["0", "1", "2", "3"]

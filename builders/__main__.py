@@ -64,9 +64,7 @@ def parser() -> argparse.ArgumentParser:
                              help="option of the configuration, e.g. alignments=/data/TextGrids")  # fmt: skip
     load.add_argument("--split", help="one split only, e.g. train")
     load.add_argument("--out", type=Path, help="folder to write the table to")
-    load.add_argument(
-        "--max-bad", type=float, help="share of bad recordings to bear (default: the corpus', mostly 0.01)"
-    )
+    load.add_argument("--max-bad", type=float, help="share of bad recordings to bear (default: 0.01 for most corpora)")
     check.add_argument("--deep", action="store_true", help="decode all audio: hours, and what is truncated")
     add("enable", run_enable, "Make builders/<corpus> loadable in every program of this environment.")
     add("disable", run_disable, "Take that back.")

@@ -80,7 +80,14 @@ def run_list(_: argparse.Namespace) -> None:
         hours = max(sum(split.hours or 0 for split in config.splits.values()) for config in builder.BUILDER_CONFIGS)
         labels = ", ".join([*facts.labels, *facts.own_labels])
         rows.append([name, facts.language, f"{hours:,.1f}" if hours else "", facts.phone_set, facts.licence, labels])
-    print(tabulate(rows, headers=["corpus", "language", "hours", "phones", "licence", "labels"], maxcolwidths=40))
+    print(
+        tabulate(
+            rows,
+            headers=["corpus", "language", "hours", "phones", "licence", "labels"],
+            maxcolwidths=40,
+            disable_numparse=True,
+        )
+    )
     state = "on" if startup.enabled() else "off (python -m builders enable)"
     print(f"\nload_dataset('builders/<corpus>') works after `import builders`; in every program: {state}")
 

@@ -130,8 +130,7 @@ def shards(listing: pa.Table) -> list[Shard]:
     rows = listing.num_rows
     if not rows:
         return []
-    weights = listing.column("bytes").to_numpy().astype(np.float64) + 1.0
-    # A part of a long file weighs its part; what that is shows only when the file is decoded.
+    weights = _weights(listing) + 1.0
     total = weights.sum()
     count = min(rows, max(MIN_SHARDS, int(np.ceil(total / SHARD_BYTES))))
     middle = np.cumsum(weights) - weights / 2
@@ -143,7 +142,7 @@ def shards(listing: pa.Table) -> list[Shard]:
 
 def batches(listing: pa.Table, shard: Shard, *, rows: int, size: int) -> Iterator[pa.Table]:
     """Yield a shard's rows in tables of at most `rows` rows and, from two rows on, `size` bytes of source."""
-    weights = listing.column("bytes").slice(shard.first, shard.last - shard.first).to_numpy()
+    weights = _weights(listing.slice(shard.first, shard.last - shard.first))
     first, total = 0, 0
     for row, weight in enumerate(weights.tolist()):
         if row > first and (row - first >= rows or total + weight > size):
@@ -153,7 +152,18 @@ def batches(listing: pa.Table, shard: Shard, *, rows: int, size: int) -> Iterato
     yield listing.slice(shard.first + first, len(weights) - first)
 
 
+def _weights(listing: pa.Table) -> np.ndarray:
+    """Return the bytes of each row, (rows,) float64; rows that are cut from one file share its bytes."""
+    source, position = (listing.column(name).to_numpy() for name in ("source_number", "position"))
+    new = np.r_[True, (source[1:] != source[:-1]) | (position[1:] != position[:-1])]
+    file = np.cumsum(new) - 1
+    return listing.column("bytes").to_numpy() / np.bincount(file, minlength=1)[file] if len(file) else np.empty(0)
+
+
 def _schema(features: Features) -> pa.Schema:
+    taken = [name for name in features if name in PLACE.names]
+    if taken:
+        raise CorpusError(f"labels {taken} have names that listings use: expected none of {PLACE.names}")
     made = [name for name, feature in features.items() if isinstance(feature, Audio)]
     return pa.schema([*(f for f in arrow_schema(features) if f.name not in (*made, *MADE_LATER)), *PLACE])
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from datasets import Value
+from datasets import Features, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import listing as listing_module
 from builders.errors import CorpusError
 from builders.files import Files
-from builders.listing import MADE_LATER, MIN_SHARDS, Utterance, batches, read_listing, shards, write_listing
+from builders.listing import MADE_LATER, MIN_SHARDS, Shard, Utterance, batches, read_listing, shards, write_listing
 from builders.schema import CORE, Segment, manifest_features
 
 FEATURES = manifest_features(["gender"], {"take": Value("int32")})
@@ -27,7 +27,12 @@ def write(utterances: list[Utterance], path: Path, files: Files | None = None) -
 
 
 def weighted(sizes: list[int]) -> pa.Table:
-    return pa.table({"bytes": pa.array(sizes, pa.int64())})
+    """Return what cutting reads of a listing in which each row is a file of its own."""
+    places = {
+        "source_number": pa.array([0] * len(sizes), pa.int32()),
+        "position": pa.array(range(len(sizes)), pa.int64()),
+    }
+    return pa.table({"bytes": pa.array(sizes, pa.int64()), **places})
 
 
 def test_row_of_an_utterance(tmp_path):
@@ -162,3 +167,25 @@ def test_batches_are_bounded_and_lose_nothing(sizes, rows, size):
         for batch in found:
             assert 1 <= batch.num_rows <= rows
             assert batch.num_rows == 1 or sum(batch.column("bytes").to_pylist()) <= size
+
+
+def test_rows_of_one_long_file_share_its_bytes(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "long.wav").write_bytes(b"x" * 1000)
+    (folder / "short.wav").write_bytes(b"x" * 100)
+    sent = [Utterance(f"l{n}", "long.wav", start=float(n)) for n in range(10)]
+    sent += [Utterance(f"s{n}", "short.wav", start=float(n)) for n in range(2)]
+    files = Files(folder)
+    listing = write(sent, tmp_path / "l.arrow", files)
+    files.close()
+    whole = Shard(0, 0, 12)
+    # ten rows of 100 bytes, two of 50: a batch of 300 bytes holds three, and at the end two and two
+    assert [part.num_rows for part in batches(listing, whole, rows=100, size=300)] == [3, 3, 3, 3]
+    assert [part.num_rows for part in batches(listing, whole, rows=100, size=1_050)] == [11, 1]
+
+
+def test_label_that_listings_use_themselves_is_named(tmp_path):
+    features = Features({**FEATURES, "position": Value("string")})
+    with pytest.raises(CorpusError, match=r"labels \['position'\] have names that listings use"):
+        write_listing([], tmp_path / "l.arrow", features=features, corpus="mini", language=None, files=None)

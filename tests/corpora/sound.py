@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import tempfile
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import soundfile as sf
@@ -52,3 +55,19 @@ def sphere(samples: np.ndarray, utterance: str, rate: int = RATE) -> bytes:
     ]  # fmt: skip
     header = "".join(f"{line}\n" for line in lines).encode() + b"\n" * 4
     return header.ljust(1024, b" ") + samples.astype("<i2").tobytes()
+
+
+def m4a(samples: np.ndarray, rate: int = RATE, *, first: bool = False) -> bytes:
+    """Return int16 samples as AAC in MP4, through PyAV; with `first` the headers come before the sound."""
+    import av
+
+    with tempfile.TemporaryDirectory() as folder:  # headers in front take a second pass over a real file
+        path = Path(folder, "sound.m4a")
+        options = {"movflags": "faststart"} if first else {}
+        with av.open(str(path), "w", format="mp4", options=options) as file:
+            stream = file.add_stream("aac", rate=rate, layout="mono", options={"b": "64000"})
+            frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="s16p", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+            for packet in [*stream.encode(frame), *stream.encode(None)]:
+                file.mux(packet)
+        return path.read_bytes()

@@ -79,7 +79,7 @@ def run_list(_: argparse.Namespace) -> None:
         facts = builder.FACTS
         hours = max(sum(split.hours or 0 for split in config.splits.values()) for config in builder.BUILDER_CONFIGS)
         labels = ", ".join([*facts.labels, *facts.own_labels])
-        rows.append([name, facts.language, f"{hours:,.1f}" if hours else "", facts.phone_set, facts.licence, labels])
+        rows.append([name, facts.language, f"{hours:.0f}" if hours else "", facts.phone_set, facts.licence, labels])
     print(
         tabulate(
             rows,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,26 @@ from tests.corpora.archives import pack
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
 
 
+class Lazy(dict):
+    """A mapping whose values are made when they are first asked for: a corpus that fails fails alone."""
+
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> Any:
+        self[name] = self._make(name)
+        return self[name]
+
+
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    return {name: miniatures.write(name, tmp_path_factory.mktemp(name)) for name in corpora()}
+    return Lazy(lambda name: miniatures.write(name, tmp_path_factory.mktemp(name)))
 
 
 @pytest.fixture(scope="module")
 def tables(calls: dict[str, dict[str, Any]]) -> dict[str, DatasetDict]:
-    return {name: load_dataset(f"builders/{name}", **call) for name, call in calls.items()}
+    return Lazy(lambda name: load_dataset(f"builders/{name}", **calls[name]))
 
 
 def by_id(table: Any) -> dict[str, dict[str, Any]]:

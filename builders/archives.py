@@ -1,7 +1,8 @@
 """One source of a corpus: a folder, a tar, a tar.gz or a zip, scanned once and then read at random.
 
 Each source says of its members (name, path, size, position): `path` is what opens it again, as
-bytes, and `position` sorts the members into the order in which reading them is cheapest.
+bytes, and `position` sorts the members into the order in which reading them is cheapest. An archive
+may lie there in parts.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import rapidgzip
 
 from builders.cache import cache_dir, digest, writing
 from builders.errors import CorpusError, MemberError
+from builders.parts import Joined, first_part, parts_of
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +78,22 @@ def open_source(path: Path) -> Source:
         return Folder(path)
     if not path.exists():
         raise CorpusError(f"{path} does not exist: pass the corpus' folder or archive")
-    name = path.name.lower()
-    if name.endswith(TAR + TAR_GZ):
+    suffix = archive_suffix(path)
+    if suffix in TAR + TAR_GZ:
         return Tar(path)
-    if name.endswith(ZIP):
+    if suffix in ZIP:
         return Zip(path)
     raise CorpusError(f"{path} is neither a folder nor an archive: expected one of {list(ARCHIVES)}")
+
+
+def archive_suffix(path: Path) -> str | None:
+    """Return which of `ARCHIVES` a file is, by its name, or for the first of several parts by its first bytes."""
+    if first_part(path):  # x.tar.gz.partaa, but also vox1_dev_wav_partaa, which is a zip
+        with path.open("rb") as file:
+            magic = file.read(4)
+        return ".zip" if magic[:2] == b"PK" else ".tar.gz" if magic[:2] == b"\x1f\x8b" else ".tar"
+    name = path.name.lower()
+    return next((suffix for suffix in ARCHIVES if name.endswith(suffix)), None)
 
 
 def admitted(name: str, where: Path) -> bool:
@@ -155,9 +167,9 @@ class _Archive:
         self._handle: Any = None
 
     def fingerprint(self) -> str:
-        """Return a hash of the archive's name, size and modification time."""
-        status = self.path.stat()
-        return digest((self.path.name, status.st_size, status.st_mtime_ns))
+        """Return a hash of the archive's name, size and modification time, of all its parts."""
+        states = [(path.name, path.stat()) for path in parts_of(self.path)]
+        return digest(value for name, status in states for value in (name, status.st_size, status.st_mtime_ns))
 
     def close(self) -> None:
         """Close the archive; an open rapidgzip reader aborts the interpreter at its exit."""
@@ -178,6 +190,10 @@ class _Archive:
         if self._handle is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._handle))  # so that it is never destroyed here
             self._handle = None
+
+    def _whole(self) -> BinaryIO | None:
+        """Return the parts as one file, or None where the archive is one file."""
+        return Joined.open(parts_of(self.path)) if first_part(self.path) else None
 
     def _open_handle(self) -> Any:
         raise NotImplementedError
@@ -235,16 +251,17 @@ class Tar(_Archive):
 
     @property
     def _gzipped(self) -> bool:
-        return self.path.name.lower().endswith(TAR_GZ)
+        return archive_suffix(self.path) in TAR_GZ
 
     @property
     def _seek_points(self) -> Path:
         return cache_dir("seekpoints") / f"{self.path.name}-{self.fingerprint()}"
 
     def _open_handle(self) -> Any:
+        whole = self._whole()
         if not self._gzipped:
-            return self.path.open("rb")
-        handle = rapidgzip.open(str(self.path), parallelization=os.cpu_count() or 1)
+            return whole or self.path.open("rb")
+        handle = rapidgzip.open(whole or str(self.path), parallelization=os.cpu_count() or 1)
         if self._seek_points.exists():
             handle.import_index(str(self._seek_points))
         return handle
@@ -274,7 +291,7 @@ class Zip(_Archive):
 
     def _open_handle(self) -> zipfile.ZipFile:
         try:
-            return zipfile.ZipFile(self.path)
+            return zipfile.ZipFile(self._whole() or self.path)
         except zipfile.BadZipFile as error:
             raise self._damaged(error) from None
 

@@ -13,6 +13,7 @@ import soundfile as sf
 import soxr
 
 from builders.errors import AudioError
+from builders.mp4 import decode_mp4, is_mp4
 from builders.schema import SAMPLING_RATE
 
 # libsndfile's own parse log is the only place where it says that a file claims more than it holds:
@@ -79,7 +80,7 @@ def normalise(
     Parameters
     ----------
     data : bytes
-        The file: anything that libsndfile reads (WAV, FLAC, Ogg, MP3, NIST SPHERE, ...).
+        The file: anything that libsndfile reads (WAV, FLAC, Ogg, MP3, NIST SPHERE, ...), or MP4.
     start, end : float
         Part of the file, seconds; None is the end of the file.
     parts : sequence of (start, end)
@@ -97,6 +98,10 @@ def normalise(
     if not data:
         raise AudioError("empty file (0 bytes)")
     whole = start == 0.0 and end is None and not parts
+    if is_mp4(data):
+        samples, rate, form = decode_mp4(data)
+        pieces = [samples[slice(*_span(rate, len(samples), *part))] for part in parts or [(start, end)]]
+        return render(Signal(np.concatenate(pieces), rate, form), channel=channel)
     with _open(io.BytesIO(data)) as file:
         _check_whole(file, data)
         source = {"format": _format(file), "sampling_rate": file.samplerate, "channels": file.channels}
@@ -104,7 +109,7 @@ def normalise(
             if not trust:
                 _read(file, 0, file.frames)
             return Normalised(data, file.frames, source)
-        pieces = [_read(file, *_span(file, first, last)) for first, last in parts or [(start, end)]]
+        pieces = [_read(file, *_span(file.samplerate, file.frames, *part)) for part in parts or [(start, end)]]
         signal = Signal(np.concatenate(pieces), file.samplerate, source["format"])
     return render(signal, channel=channel)
 
@@ -182,10 +187,10 @@ def _open(file: BinaryIO) -> sf.SoundFile:
         raise AudioError(f"not audio that libsndfile can read ({error.error_string})") from None
 
 
-def _span(file: sf.SoundFile, start: float, end: float | None) -> tuple[int, int]:
+def _span(rate: int, frames: int, start: float, end: float | None) -> tuple[int, int]:
     """Return the frames of a part of the file."""
-    last = file.frames if end is None else min(round(end * file.samplerate), file.frames)
-    return round(start * file.samplerate), last
+    last = frames if end is None else min(round(end * rate), frames)
+    return round(start * rate), last
 
 
 def _format(file: sf.SoundFile) -> str:

@@ -14,9 +14,10 @@ from typing import Any, BinaryIO
 
 from tqdm.auto import tqdm
 
-from builders.archives import ARCHIVES, Member, Source, open_source, unreadable
+from builders.archives import Member, Source, archive_suffix, open_source, unreadable
 from builders.cache import cache_dir, digest, writing
 from builders.errors import CorpusError
+from builders.nested import Nested
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Files:
     path : path of a folder or of one archive
     archives : sequence of str
         Patterns of the archives' file names, any case. One archive given as `path` may have any name.
+        A pattern with a slash, e.g. ``wav/S*.tar.gz``, is one of tars inside the corpus, which count as unpacked.
     root : str
         Regular expression of what comes before the corpus' own paths, cut off each name, so that
         a member has the same name whether the user points at the top folder or at the one above.
@@ -48,6 +50,8 @@ class Files:
         self.sources: list[Source] = [open_source(self.path)]
         if self.path.is_dir():
             self.sources += [open_source(found) for found in sorted(find_archives(self.path, archives))]
+        if inside := [pattern for pattern in archives if "/" in pattern]:
+            self.sources = [Nested(source, inside) for source in self.sources]
         self.fingerprint = digest([INDEX_VERSION, root, *(source.fingerprint() for source in self.sources)])
         self._connection: sqlite3.Connection | None = None
         self._process = 0
@@ -173,6 +177,6 @@ def find_archives(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
     levels = ["/".join(["*"] * depth) for depth in range(1, ARCHIVE_DEPTH + 1)]
     for path in (path for level in levels for path in folder.glob(level)):
         name = path.name.lower()
-        known = name.endswith(ARCHIVES) and any(fnmatch.fnmatch(name, pattern.lower()) for pattern in patterns)
-        if known and path.is_file():
+        known = any(fnmatch.fnmatch(name, pattern.lower()) for pattern in patterns)
+        if known and path.is_file() and archive_suffix(path):
             yield path

@@ -1,0 +1,128 @@
+"""Archives that lie inside a folder or another archive: their members are listed where unpacking would put them."""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import itertools
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from builders.archives import Member, Source, admitted, printable, unreadable
+from builders.errors import CorpusError
+
+
+class Nested:
+    """A source whose tars of some names are taken for what is in them.
+
+    One of them is held in memory at a time, unpacked: they hold a speaker or a chapter, not a corpus.
+    """
+
+    def __init__(self, source: Source, patterns: Sequence[str]) -> None:
+        self.source = source
+        self.path: Path = source.path
+        self.patterns = [f"*/{pattern}" for pattern in patterns]
+        self._held: tuple[str, io.BytesIO] | None = None
+
+    def fingerprint(self) -> str:
+        """Return the fingerprint of what holds the tars."""
+        return self.source.fingerprint()
+
+    def scan(self) -> Iterator[Member]:
+        """Yield the plain members, then those of the tars, so that what is unpacked already comes first."""
+        position = 0
+        tars = []
+        for member in self.source.scan():
+            position = max(position, member.position)
+            if self._is_tar(member):
+                tars.append(member)
+            else:
+                yield member
+        counted = itertools.count(position + 1)
+        for tar in tars:
+            for name, offset, size in self._members(tar):
+                yield Member(f"{_folder(tar.name)}{name}", _pack(tar, offset), size, next(counted))
+
+    def open(self, member: Member) -> BinaryIO:
+        """Open a member; the tar that it lies in is unpacked into memory unless it was the last one read."""
+        packed = _unpack(member)
+        if packed is None:
+            return self.source.open(member)
+        tar, offset = packed
+        try:
+            data = self._unpacked(tar).getbuffer()[offset : offset + member.size]
+        except CorpusError as error:  # it was whole when it was listed
+            raise unreadable(member.name, error) from None
+        return io.BytesIO(data)
+
+    def close(self) -> None:
+        """Give handles and memory back."""
+        self._held = None
+        self.source.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None}
+
+    def _is_tar(self, member: Member) -> bool:
+        # The user may point at the folder that holds the tars: its name counts.
+        name = f"/{self.path.name}/{member.name}"
+        return any(fnmatch.fnmatch(name, pattern) for pattern in self.patterns)
+
+    def _members(self, tar: Member) -> Iterator[tuple[str, int, int]]:
+        try:
+            with tarfile.open(fileobj=self._unpacked(tar), mode="r:", errorlevel=1) as inner:
+                for info in inner:
+                    if info.isreg() and admitted(info.name, self.path / tar.name):
+                        yield printable(info.name).removeprefix("./"), info.offset_data, info.size
+        except tarfile.TarError as error:
+            raise self._damaged(tar, error) from None
+
+    def _unpacked(self, tar: Member) -> io.BytesIO:
+        if self._held is None or self._held[0] != tar.name:
+            self._held = None  # not two of them in memory
+            try:
+                with self.source.open(tar) as file:
+                    data = file.read()
+            except OSError as error:
+                raise unreadable(f"{self.path.name}: {tar.name}", error) from None
+            self._held = (tar.name, io.BytesIO(self._inflate(tar, data)))
+        return self._held[1]
+
+    def _inflate(self, tar: Member, data: bytes) -> bytes:
+        if data[:2] != b"\x1f\x8b":
+            return data
+        parts = []
+        try:
+            while data:  # gzip files may be put one after the other
+                stream = zlib.decompressobj(wbits=31)
+                parts.append(stream.decompress(data))
+                if not stream.eof:
+                    raise self._damaged(tar, EOFError("it ends too early"))
+                data = stream.unused_data.lstrip(b"\0")
+        except zlib.error as error:
+            raise self._damaged(tar, error) from None
+        return b"".join(parts)
+
+    def _damaged(self, tar: Member, error: Exception) -> CorpusError:
+        return CorpusError(f"{self.path}: {tar.name} is damaged or truncated ({error}): fetch it again")
+
+
+def _folder(name: str) -> str:
+    folder = str(PurePosixPath(name).parent)
+    return "" if folder == "." else f"{folder}/"
+
+
+def _pack(tar: Member, offset: int) -> bytes:
+    # A name or a path never holds a zero byte.
+    fields = (tar.name.encode(), tar.path, *(b"%d" % number for number in (tar.size, tar.position, offset)))
+    return b"\0" + b"\0".join(fields)
+
+
+def _unpack(member: Member) -> tuple[Member, int] | None:
+    if not member.path.startswith(b"\0"):
+        return None
+    name, path, size, position, offset = member.path[1:].split(b"\0")
+    return Member(name.decode(), path, int(size), int(position)), int(offset)

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,6 +23,7 @@ CLAIMED = re.compile(r"(?:data|SSND|Data Size|Riff size)\s*:\s*(\d+)\s*\(should 
 STREAMED = 0x7FFF_FFFF - 0x1_0000  # a claim this large is what writers put who didn't know the length
 SPHERE_COUNT = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
 UNKNOWN_LENGTH = 0x7FFF_FFFF_FFFF_FFFF  # frames of a FLAC whose writer didn't know them
+OGG = b"OggS"  # libsndfile's seeks in Vorbis land up to some hundred samples off
 MP3_LEAD = 32 * 1152  # a frame of MP3 leans on up to 511 bytes of those before it: seek back by this, then read on
 BLOCK = 1 << 20  # frames; what a header claims is not a size to allocate
 INT16_SCALE = 32_768  # libsndfile's: int16 -32768 is float -1.0
@@ -98,8 +100,8 @@ def normalise(
     if not data:
         raise AudioError("empty file (0 bytes)")
     whole = start == 0.0 and end is None and not parts
-    if is_mp4(data):
-        samples, rate, form = decode_mp4(data)
+    if is_mp4(data) or (data[:4] == OGG and not whole):
+        samples, rate, form = _decoded(data)
         pieces = [samples[slice(*_span(rate, len(samples), *part))] for part in parts or [(start, end)]]
         return render(Signal(np.concatenate(pieces), rate, form), channel=channel)
     with _open(io.BytesIO(data)) as file:
@@ -112,6 +114,19 @@ def normalise(
         pieces = [_read(file, *_span(file.samplerate, file.frames, *part)) for part in parts or [(start, end)]]
         signal = Signal(np.concatenate(pieces), file.samplerate, source["format"])
     return render(signal, channel=channel)
+
+
+@lru_cache(maxsize=1)
+def _decoded(data: bytes) -> tuple[np.ndarray, int, str]:
+    """Return all samples, the rate and the format of a file in which seeking is not exact.
+
+    The last file stays decoded: rows that are cut from one long recording follow each other.
+    """
+    if is_mp4(data):
+        return decode_mp4(data)
+    with _open(io.BytesIO(data)) as file:
+        _check_whole(file, data)
+        return _read(file, 0, file.frames), file.samplerate, _format(file)
 
 
 def render(signal: Signal, *, channel: str = "mean") -> Normalised:

@@ -52,6 +52,7 @@ class FreeSpokenDigits(CorpusBuilder):
         CorpusConfig(name="default", description="The official splits; counts are those of v1.0.10.",
                      splits={"train": Expected(2700), "test": Expected(300)}),
     ]  # fmt: skip
+    DEFAULT_CONFIG_NAME = "default"
 
     def utterances(self, files: Files, split: str) -> Iterator[Utterance]:
         """Yield the recordings of a split; the file's name says all: ``recordings/7_jackson_32.wav``."""

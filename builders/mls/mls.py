@@ -65,6 +65,7 @@ class Mls(CorpusBuilder):
     )
     BUILDER_CONFIG_CLASS = MlsConfig
     BUILDER_CONFIGS = list(_configurations())
+    DEFAULT_CONFIG_NAME = "de"
 
     def utterances(self, files: Files, split: str) -> Iterator[Utterance]:
         """Yield the utterances of the configuration's language."""

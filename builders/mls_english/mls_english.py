@@ -45,6 +45,7 @@ class MlsEnglish(CorpusBuilder):
     )
     BUILDER_CONFIG_CLASS = MlsConfig
     BUILDER_CONFIGS = list(mls_tree.configurations("english", "en", PUBLISHED, {"9hr": None, "1hr": None}))
+    DEFAULT_CONFIG_NAME = "default"
 
     def utterances(self, files: Files, split: str) -> Iterator[Utterance]:
         """Yield the utterances, streaming tables of gigabytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +12,15 @@ HERE = Path(__file__).resolve().parent
 
 
 def store(name: str, manifests: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write recordings and supervisions of each part, sorted, without paths of this machine."""
+    """Write recordings and supervisions of each part, sorted, without paths of this machine.
+
+    The script that calls takes ``--out FOLDER``; without it the stored file is written again.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, default=HERE)
+    out = parser.parse_args().out
     parts = {part: _rows(found) for part, found in sorted(manifests.items()) if "recordings" in found}
-    (HERE / f"{name}.json").write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / f"{name}.json").write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def load(name: str) -> dict[str, dict[str, list[dict[str, Any]]]]:

@@ -7,9 +7,10 @@ builder and of its parents.
 
 from __future__ import annotations
 
+import fnmatch
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,6 +53,8 @@ class Facts:
         One line: where to get the corpus, and what to pass.
     root : str
         Regular expression of the folders above the corpus' own paths, cut off members' names.
+    download : str
+        Address that the archives' names are appended to, where they are open to all.
     archives, archive_patterns : sequence
         The published archives, and patterns of the names under which copies go around.
     channel : str
@@ -73,6 +76,7 @@ class Facts:
     phone_set: str | None = None
     channel: str = "mean"
     root: str = ""
+    download: str = ""
     archives: Sequence[Archive] = ()
     archive_patterns: Sequence[str] = ()
     labels: Sequence[str] = ()
@@ -273,13 +277,15 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
     def _remote(self, config_name: str | None) -> list[Archive]:
         """Return the archives that a configuration is fetched from; empty where not all are open."""
         patterns = self._archives(config_name) or _names(self.FACTS.archives)
-        wanted = [archive for archive in self.FACTS.archives if archive.name in patterns]
+        named = (a for a in self.FACTS.archives if any(fnmatch.fnmatch(a.name, pattern) for pattern in patterns))
+        base = self.FACTS.download
+        wanted = [replace(a, url=a.url or (f"{base}{a.name}" if base else None)) for a in named]
         return wanted if all(archive.url for archive in wanted) else []
 
     def _fetched(self) -> Files:
         remote = self._remote(self.config.name)
         folder = fetch(remote, cache_dir("downloads", self.name))
-        return Files(folder, archives=_names(remote), root=self.FACTS.root)
+        return Files(folder, archives=(*_names(remote), *self.FACTS.archive_patterns), root=self.FACTS.root)
 
     def _nothing_found(self) -> CorpusError:
         seen = "" if self.files is None else f" in {self.files.path}, which holds {self.files.summary()}"

@@ -39,6 +39,7 @@ class Aishell1(CorpusBuilder):
         language="zh",
         channel="0",
         root=r"^(?:.*/)?(?=(?:train|dev|test)/S\d{4}/)",
+        download="https://www.openslr.org/resources/33/",
         archives=(
             Archive("data_aishell.tgz", None, "2f494334227864a8a8fec932999db9d8"),
             Archive("resource_aishell.tgz", None, "957d480a0fcac85fc18e550756f624e5"),

@@ -59,6 +59,7 @@ class Aishell4(CorpusBuilder):
         language="zh",
         channel="0",  # the first of eight; the option `channel` takes another
         root=r"^(?:.*/)?(?=(?:train_[LMS]|test)/(?:wav|TextGrid)/)",
+        download="https://www.openslr.org/resources/111/",
         archives=(
             Archive("train_L.tar.gz", 7_063_541_045),
             Archive("train_M.tar.gz", 25_499_868_580),

@@ -44,6 +44,7 @@ class HiFiTTS(CorpusBuilder):
         language="en",
         channel="mean",  # one channel
         root=r"^(?:.*/)?hi_fi_tts_v0/|^(?:.*/)?(?=\d+_manifest_|audio/\d+_(?:clean|other)/)",
+        download="https://www.openslr.org/resources/109/",
         archives=(Archive("hi_fi_tts_v0.tar.gz"),),
         archive_patterns=("hi_fi_tts*", "hifi*tts*"),
         labels=("gender", "book"),

@@ -36,6 +36,7 @@ class LibriTTS(LibriTTSBuilder):
         language="en",
         channel="mean",  # one channel
         root=root("LibriTTS", other="LibriTTS_R"),
+        download="https://www.openslr.org/resources/60/",
         archives=tuple(ARCHIVES.values()),
         labels=LABELS,
         own_labels=OWN_LABELS,

@@ -41,6 +41,7 @@ class LibriTTSR(LibriTTSBuilder):
         language="en",
         channel="mean",  # one channel
         root=root("LibriTTS_R", other="LibriTTS"),
+        download="https://www.openslr.org/resources/141/",
         archives=[
             *(Archive(f"{subset.replace('-', '_')}.tar.gz") for subset in PUBLISHED),
             Archive("doc.tar.gz"),

@@ -45,6 +45,7 @@ class SpeechOcean762(CorpusBuilder):
         "Pronunciation Assessment. Interspeech.",
         language="en",
         root=ROOT,
+        download="https://www.openslr.org/resources/101/",
         archives=(Archive("speechocean762.tar.gz"),),
         archive_patterns=("*speechocean762*",),
         labels=("gender", "age"),

@@ -16,6 +16,7 @@ from builders.download import Archive, fetch
 from builders.errors import CorpusError
 from builders.files import Files
 from builders.listing import Utterance
+from builders.register import builder_class
 from tests.corpora.archives import tar_of
 from tests.corpora.sound import noise, riff
 
@@ -121,3 +122,32 @@ def test_corpus_without_data_dir_comes_from_its_address(server, tmp_path):
     builder.download_and_prepare()
     (row,) = builder.as_dataset("train")
     assert (row["id"], row["audio_path"], row["duration"]) == ("a", "a.wav", 0.5)
+
+
+def test_address_of_the_corpus_and_patterns_of_the_configuration(server, tmp_path):
+    server.content = tar_of(tmp_path / "made.tar", {"top/a.wav": riff(noise(8_000))}).read_bytes()
+
+    class Open(CorpusBuilder):
+        FACTS = Facts("t", "h", "l", "a", "c", archives=(Archive("c.tar"), Archive("d.tar")), root="^top/",
+                      download=f"http://127.0.0.1:{server.server_port}/", version=2)  # fmt: skip
+        BUILDER_CONFIGS = [CorpusConfig(name="default", splits={"train": Expected()}, archives=["c.*"])]
+        DEFAULT_CONFIG_NAME = "default"
+
+        def utterances(self, files: Files, split: str) -> Iterator[Utterance]:
+            yield from (Utterance(Path(name).stem, name) for name in files.names("*.wav"))
+
+    builder = Open(cache_dir=str(tmp_path / "cache"))
+    builder.download_and_prepare()
+    assert [row["id"] for row in builder.as_dataset("train")] == ["a"]  # d.tar, which is not there, is not asked for
+
+
+@pytest.mark.parametrize(("name", "config", "address"), [
+    ("librispeech", "mini", "https://www.openslr.org/resources/31/train-clean-5.tar.gz"),
+    ("libritts", "dev-clean", "https://www.openslr.org/resources/60/dev-clean.tar.gz"),
+    ("aishell1", "default", "https://www.openslr.org/resources/33/data_aishell.tgz"),
+    ("timit", "default", None),
+])  # fmt: skip
+def test_addresses_of_real_corpora(name, config, address):
+    kind = builder_class(name)
+    found = [archive.url for archive in object.__new__(kind)._remote(config)]  # the constructor would fetch
+    assert (address in found) if address else found == []

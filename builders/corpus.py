@@ -7,12 +7,13 @@ builder and of its parents.
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import datasets
 import pyarrow as pa
@@ -190,21 +191,27 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
 
     def _generate_tables(self, shards: Sequence[Shard], split: str) -> Iterator[tuple[Any, pa.Table]]:
         listing = self.listing(split)
+        reader = self._reader()
         try:
             for shard in shards:
                 bad: list[tuple[str, str]] = []
                 written = 0
                 for number, rows in enumerate(batches(listing, shard, rows=BATCH_ROWS, size=BATCH_BYTES)):
-                    table = self._normalise(rows, bad)
+                    table = reader._normalise(rows, bad)
                     written += table.num_rows
                     if table.num_rows:
                         yield Key(shard.number, number), table
                 if self.reports is not None:
                     self.reports.add(shard, written, bad)
         finally:
-            self._held = ("", b"")
-            if self.files is not None:
-                self.files.close()
+            if reader.files is not None:
+                reader.files.close()
+
+    def _reader(self) -> Self:
+        """Return a copy with file handles of its own: a shuffled stream reads several shards at once, in threads."""
+        reader = object.__new__(type(self))
+        reader.__dict__ = {**self.__dict__, "files": copy.deepcopy(self.files), "_held": ("", b"")}
+        return reader
 
     def _prepare_split(self, split_generator: datasets.SplitGenerator, *args: Any, **kwargs: Any) -> None:
         split = str(split_generator.name)

@@ -93,6 +93,11 @@ class TestEveryCorpus:
             split: by_id(table) for split, table in tables[name].items()
         }
 
+    def test_shuffled_stream_gives_the_same_rows(self, name, calls, tables):
+        streams = load_dataset(f"builders/{name}", streaming=True, **calls[name])
+        for split, table in tables[name].items():
+            assert by_id(streams[split].shuffle(seed=0, buffer_size=3)) == by_id(table)  # reads shards in threads
+
     def test_two_processes_give_the_same_rows(self, name, calls, tables, tmp_path):
         again = load_dataset(f"builders/{name}", num_proc=2, cache_dir=str(tmp_path), **calls[name])
         for split, table in tables[name].items():

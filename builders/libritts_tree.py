@@ -11,6 +11,7 @@ from datasets import Value
 
 from builders.corpus import CorpusBuilder, CorpusConfig, Expected
 from builders.files import Files
+from builders.librispeech import librispeech
 from builders.listing import Utterance
 
 PUBLISHED = {
@@ -18,21 +19,8 @@ PUBLISHED = {
     "test-other": Expected(5120, 6.69), "train-clean-100": Expected(33236, 53.78),
     "train-clean-360": Expected(116500, 191.29), "train-other-500": Expected(205044, 310.08),
 }  # fmt: skip
-# Configurations and splits are named as LibriSpeech's.
-SPLITS = {
-    "all": {
-        "train.clean.100": "train-clean-100", "train.clean.360": "train-clean-360",
-        "train.other.500": "train-other-500",
-        "validation.clean": "dev-clean", "validation.other": "dev-other",
-        "test.clean": "test-clean", "test.other": "test-other",
-    },
-    "clean": {
-        "train.100": "train-clean-100", "train.360": "train-clean-360",
-        "validation": "dev-clean", "test": "test-clean",
-    },
-    "other": {"train.500": "train-other-500", "validation": "dev-other", "test": "test-other"},
-    **{subset: {subset.split("-")[0].replace("dev", "validation"): subset} for subset in PUBLISHED},
-}  # fmt: skip
+# Configurations and splits are LibriSpeech's, but for the mini ones.
+SPLITS = {name: splits for name, splits in librispeech.SPLITS.items() if set(splits.values()) <= set(PUBLISHED)}
 LABELS = ("gender", "chapter", "subset")
 OWN_LABELS = {
     "text_original": Value("string"),  # as the book has it: numbers and abbreviations not expanded

@@ -39,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CorpusError, ValueError) as error:  # ValueError: what `datasets` says of a configuration or option
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted: nothing half-written is left, the same command starts again", file=sys.stderr)
+        return 130
 
 
 def parser() -> argparse.ArgumentParser:

@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (TableError, CorpusError, AudioError, ValueError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted: nothing half-written is left, the same command starts again", file=sys.stderr)
+        return 130
     return 0
 
 

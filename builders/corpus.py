@@ -142,6 +142,16 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
         """Return the normalised audio of a row of the listing, and its segments where they come with it."""
         return self._read(row["member"], row), None
 
+    def cells(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the listing does not hold of a row: audio, duration, source, and whatever comes with them.
+
+        A corpus whose rows are not made of audio (arrays of frames) overrides it. It raises `AudioError` or
+        `MemberError` for a row that cannot be used, which is then quarantined.
+        """
+        audio, segments = self.audio(row)
+        more = self._more_audio(row)
+        return {**dict.fromkeys(self.FACTS.audio_columns), **_made(row, audio, segments), **more}
+
     def identity(self, options: Mapping[str, Any]) -> list[Any]:
         """Return what decides the table's bytes; a corpus with further inputs adds their fingerprints."""
         remote = [(archive.name, archive.md5, archive.url) for archive in self.FACTS.archives if self.NEEDS_DATA]
@@ -225,14 +235,12 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
         made: list[dict[str, Any]] = []
         for index, row in enumerate(rows.to_pylist()):
             try:
-                audio, segments = self.audio(row)
-                more = self._more_audio(row)
+                made.append(self.cells(row))
             except (AudioError, MemberError) as error:
                 logger.warning("%s: %s: quarantined", row["member"], error)
                 bad.append((row["member"], str(error)))
                 continue
             kept.append(index)
-            made.append({**dict.fromkeys(self.FACTS.audio_columns), **_made(row, audio, segments), **more})
         return self._assemble(rows.take(pa.array(kept, pa.int64())), made)
 
     def _read(self, member: str, row: Mapping[str, Any]) -> Normalised:

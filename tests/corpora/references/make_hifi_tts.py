@@ -13,10 +13,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from lhotse.recipes import prepare_hifitts
+from lhotse.recipes import hifitts
 
 from tests.corpora import hifi_tts
 
+# The recipe pairs jobs in the order in which they end with partitions in the order in which they began.
+hifitts.as_completed = list
 parser = argparse.ArgumentParser()
 parser.add_argument("--out", type=Path, default=Path(__file__).parent)
 out = parser.parse_args().out
@@ -24,7 +26,7 @@ with tempfile.TemporaryDirectory() as name:
     top = hifi_tts.write(Path(name).resolve())
     path = top / "9017_manifest_clean_train.json"  # the recipe needs file names that differ
     path.write_text(path.read_text().splitlines(keepends=True)[0])
-    made = prepare_hifitts(top)
+    made = hifitts.prepare_hifitts(top)
     rows = [
         {
             "id": s.id,
@@ -40,5 +42,5 @@ with tempfile.TemporaryDirectory() as name:
         for partition, part in made.items()
         for s in part["supervisions"]
     ]
-text = json.dumps(sorted(rows, key=lambda row: row["audio"]), indent=1)
+text = json.dumps(sorted(rows, key=lambda row: (row["audio"], row["partition"])), indent=1)
 (out / "hifi_tts.json").write_text(text + "\n", encoding="utf-8")

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from datasets import DatasetDict, load_dataset, load_dataset_builder
+from datasets.utils.py_utils import convert_file_size_to_int
 from tabulate import tabulate
 
 from builders import corpora, startup
 from builders.corpus import CorpusBuilder
 from builders.errors import CorpusError
+from builders.ledger import Ledger
+from builders.listing import SHARD_BYTES
+from builders.prepare import QUARANTINE, output, prepare
 from builders.register import HOME, builder_class
 from builders.verify import verify
 
@@ -23,6 +29,8 @@ EXAMPLES = {
     "list": "python -m builders list",
     "show": "python -m builders show timit",
     "load": "python -m builders load timit --data-dir /data/TIMIT --out tables/timit",
+    "prepare": "python -m builders prepare timit --data-dir /data/TIMIT --out /data/prepared --workers 4",
+    "status": "python -m builders status /data/prepared/timit",
     "verify": "python -m builders verify librispeech test-clean --data-dir /data/LibriSpeech",
     "enable": "python -m builders enable",
     "disable": "python -m builders disable",
@@ -58,13 +66,24 @@ def parser() -> argparse.ArgumentParser:
     add("show", run_show, "Show a corpus: source, licence, configurations, labels.").add_argument("corpus")
     load = add("load", run_load, "Read a corpus, normalise its audio and report; write the table with --out.")
     check = add("verify", run_verify, "Compare what is there with what was published; exit status 1 where they differ.")
-    for command in (load, check):
+    make = add("prepare", run_prepare, "Write a corpus as Parquet shards with a card; an interrupted run goes on.")
+    for command in (load, check, make):
         command.add_argument("corpus")
         command.add_argument("config", nargs="?", help="configuration, see `show`")
         command.add_argument("--data-dir", help="folder or archive of the corpus")
-        command.add_argument("--num-proc", type=int, help="processes (default: 1)")
         command.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
                              help="option of the configuration, e.g. alignments=/data/TextGrids")  # fmt: skip
+    for command in (load, check):
+        command.add_argument("--num-proc", type=int, help="processes (default: 1)")
+    make.add_argument("--out", required=True, help="folder or address to write to; the data set is a folder in it")
+    make.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    make.add_argument("--engine", choices=("local", "ray"), default="local", help="where they run (default: local)")
+    make.add_argument("--max-shard-size", type=size, default=SHARD_BYTES, metavar="SIZE",
+                      help="of a shard's source audio, e.g. 200MB (default: 500MB)")  # fmt: skip
+    make.add_argument("--max-bad", type=float, help="share of bad recordings to bear (default: 0.01 for most corpora)")
+    state = add("status", run_status, "Tell how far a run of `prepare` or `python -m features` is.")
+    state.add_argument("folder", help="output of the run")
+    state.add_argument("--json", action="store_true", help="for machines")
     load.add_argument("--split", help="one split only, e.g. train")
     load.add_argument("--out", type=Path, help="folder to write the table to")
     load.add_argument("--max-bad", type=float, help="share of bad recordings to bear (default: 0.01 for most corpora)")
@@ -137,6 +156,40 @@ def run_verify(options: argparse.Namespace) -> int:
     headers = ["split", "utterances", "published", "hours", "published", "finding"]
     print(tabulate([list(finding) for finding in findings], headers=headers, floatfmt=".2f"))
     return DIFFERENT if any(finding.what != "as published" for finding in findings) else 0
+
+
+def run_prepare(options: argparse.Namespace) -> int:
+    """Write the shards and say what came of it."""
+    arguments = call(options)
+    if options.max_bad is not None:
+        arguments["max_bad"] = options.max_bad
+    out = output(options.out, load_dataset_builder(**arguments))
+    ledger = prepare(
+        arguments, out, workers=options.workers, engine=options.engine, max_shard_size=options.max_shard_size
+    )
+    print(f"{out}: {sum(entry.rows for entry in ledger.entries.values())} rows, {ledger.hours:.2f} hours")
+    print(f"next: load_dataset({out!r}), or python -m features {out} --encoder log_mel")
+    if ledger.quarantined:
+        print(f"quarantined: {ledger.quarantined}, see {out}/{QUARANTINE}", file=sys.stderr)
+    return QUARANTINED if ledger.quarantined else 0
+
+
+def run_status(options: argparse.Namespace) -> None:
+    """Print how far a run is."""
+    state = Ledger(options.folder).status()
+    if options.json:
+        print(json.dumps(state))
+        return
+    rate, left = state["rate"], state["seconds_left"]
+    print(f"shards {state['shards']} of {state['of']}, {state['rows']} rows, {state['hours']:.2f} hours of audio")
+    print(f"quarantined {state['quarantined']}")
+    print(f"rate {rate:.0f} times real time" if rate else "rate not known yet", end=", ")
+    print(f"{timedelta(seconds=round(left))} left" if left is not None else "time left not known yet")
+
+
+def size(text: str) -> int:
+    """Read a number of bytes as `datasets` does: 500MB, 1GiB, 60000."""
+    return int(text) if text.isdigit() else convert_file_size_to_int(text)
 
 
 def call(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import copy
 import fnmatch
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -160,9 +161,7 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
 
     def listing(self, split: str) -> pa.Table:
         """Return the listing of a split, made on the first call."""
-        # Keyed by everything but the options of the run: a run with another max_bad takes it again.
-        name = digest([self.config_id, self.config.data_dir, split])
-        path = cache_dir("listings", self.name) / f"{split}-{name}.arrow"
+        path = self.listing_file(split)
         if not path.exists():
             rows = write_listing(
                 self.utterances(self.files, split), path, features=self.info.features, corpus=self.name,
@@ -170,6 +169,12 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
             )  # fmt: skip
             logger.info("%s: listed %d utterances of %s", self.name, rows, split)
         return read_listing(path)
+
+    def listing_file(self, split: str) -> Path:
+        """Return where the listing of a split is kept."""
+        # Keyed by everything but the options of the run: a run with another max_bad takes it again.
+        name = digest([self.config_id, self.config.data_dir, split])
+        return cache_dir("listings", self.name) / f"{split}-{name}.arrow"
 
     def quarantine_file(self, split: str) -> Path:
         """Return where the last run listed the bad recordings of a split; there is no file if none was bad."""
@@ -185,43 +190,64 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
             features=manifest_features(facts.labels, facts.own_labels, facts.audio_columns),
         )
 
-    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        if self.files is None and self.NEEDS_DATA:
-            self.files = self._fetched()
-        listings = {split: self.listing(split) for split in self.config.splits}
+    def listings(self) -> dict[str, pa.Table]:
+        """Return the listing of each split that is there, of an open corpus after fetching it.
+
+        Raises
+        ------
+        CorpusError
+            If no split has any utterance.
+        """
+        self.fetch()
+        found = {split: listing for split in self.config.splits if (listing := self.listing(split)).num_rows}
         if self.files is not None:
             self.files.close()  # readers don't survive a fork
-        found = {split: listing for split, listing in listings.items() if listing.num_rows}
         if not found:
             raise self._nothing_found()
+        return found
+
+    def fetch(self) -> None:
+        """Fetch the archives of an open corpus where no folder was given; those that are here stay."""
+        if self.files is None and self.NEEDS_DATA:
+            self.files = self._fetched()
+
+    def normalised(self, listing: pa.Table, shard: Shard, bad: list[tuple[str, str]]) -> Iterator[pa.Table]:
+        """Yield the manifest rows of a shard of a listing, in batches.
+
+        (member, reason) of each recording that cannot be used is appended to `bad`.
+        """
+        for rows in batches(listing, shard, rows=BATCH_ROWS, size=BATCH_BYTES):
+            yield self._normalise(rows, bad)
+
+    @contextmanager
+    def reader(self) -> Iterator[Self]:
+        """Give a copy with file handles of its own: a shuffled stream reads several shards at once, in threads."""
+        reader = object.__new__(type(self))
+        reader.__dict__ = {**self.__dict__, "files": copy.deepcopy(self.files), "_held": ("", b"")}
+        try:
+            yield reader
+        finally:
+            if reader.files is not None:
+                reader.files.close()
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         return [
             datasets.SplitGenerator(name=split, gen_kwargs={"shards": shards(listing), "split": split})
-            for split, listing in found.items()
+            for split, listing in self.listings().items()
         ]
 
     def _generate_tables(self, shards: Sequence[Shard], split: str) -> Iterator[tuple[Any, pa.Table]]:
         listing = self.listing(split)
-        reader = self._reader()
-        try:
+        with self.reader() as reader:
             for shard in shards:
                 bad: list[tuple[str, str]] = []
                 written = 0
-                for number, rows in enumerate(batches(listing, shard, rows=BATCH_ROWS, size=BATCH_BYTES)):
-                    table = reader._normalise(rows, bad)
+                for number, table in enumerate(reader.normalised(listing, shard, bad)):
                     written += table.num_rows
                     if table.num_rows:
                         yield Key(shard.number, number), table
                 if self.reports is not None:
                     self.reports.add(shard, written, bad)
-        finally:
-            if reader.files is not None:
-                reader.files.close()
-
-    def _reader(self) -> Self:
-        """Return a copy with file handles of its own: a shuffled stream reads several shards at once, in threads."""
-        reader = object.__new__(type(self))
-        reader.__dict__ = {**self.__dict__, "files": copy.deepcopy(self.files), "_held": ("", b"")}
-        return reader
 
     def _prepare_split(self, split_generator: datasets.SplitGenerator, *args: Any, **kwargs: Any) -> None:
         split = str(split_generator.name)

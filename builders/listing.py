@@ -125,15 +125,15 @@ def read_listing(path: Path) -> pa.Table:
         return pa.ipc.open_file(source).read_all()
 
 
-def shards(listing: pa.Table) -> list[Shard]:
-    """Cut a listing into ranges of about equal size in bytes, `SHARD_BYTES` at most where rows allow it."""
+def shards(listing: pa.Table, size: int = SHARD_BYTES) -> list[Shard]:
+    """Cut a listing into ranges of about equal size in bytes of source, `size` at most where rows allow it."""
     rows = listing.num_rows
     if not rows:
         return []
-    weights = _weights(listing) + 1.0
-    total = weights.sum()
-    count = min(rows, max(MIN_SHARDS, int(np.ceil(total / SHARD_BYTES))))
-    middle = np.cumsum(weights) - weights / 2
+    heavy = weights(listing) + 1.0
+    total = heavy.sum()
+    count = min(rows, max(MIN_SHARDS, int(np.ceil(total / size))))
+    middle = np.cumsum(heavy) - heavy / 2
     owner = np.minimum((middle / total * count).astype(np.int64), count - 1)
     edges = np.flatnonzero(np.diff(owner)) + 1
     bounds = [0, *edges.tolist(), rows]
@@ -142,17 +142,17 @@ def shards(listing: pa.Table) -> list[Shard]:
 
 def batches(listing: pa.Table, shard: Shard, *, rows: int, size: int) -> Iterator[pa.Table]:
     """Yield a shard's rows in tables of at most `rows` rows and, from two rows on, `size` bytes of source."""
-    weights = _weights(listing.slice(shard.first, shard.last - shard.first))
+    sizes = weights(listing.slice(shard.first, shard.last - shard.first)).tolist()
     first, total = 0, 0
-    for row, weight in enumerate(weights.tolist()):
+    for row, weight in enumerate(sizes):
         if row > first and (row - first >= rows or total + weight > size):
             yield listing.slice(shard.first + first, row - first)
             first, total = row, 0
         total += weight
-    yield listing.slice(shard.first + first, len(weights) - first)
+    yield listing.slice(shard.first + first, len(sizes) - first)
 
 
-def _weights(listing: pa.Table) -> np.ndarray:
+def weights(listing: pa.Table) -> np.ndarray:
     """Return the bytes of each row, (rows,) float64; rows that are cut from one file share its bytes."""
     source, position = (listing.column(name).to_numpy() for name in ("source_number", "position"))
     new = np.r_[True, (source[1:] != source[:-1]) | (position[1:] != position[:-1])]

@@ -2,7 +2,7 @@
 
 `datasets` 4 has no loading scripts and no way to register a builder of one's own. This module is
 the only one that touches its private parts: it wraps `dataset_module_factory`, in `datasets.load`
-and in `datasets.inspect`, which holds a reference of its own.
+and in `datasets.inspect`, which holds a reference of its own, and it registers formats.
 """
 
 from __future__ import annotations
@@ -53,6 +53,13 @@ def install() -> None:
     wrapped = _wrap(factory)
     datasets.load.dataset_module_factory = wrapped
     datasets.inspect.dataset_module_factory = wrapped
+
+
+def install_format(name: str, formatter: type[Any]) -> None:
+    """Make ``with_format(name)`` work."""
+    formatting = importlib.import_module("datasets.formatting")
+    if name not in formatting._FORMAT_TYPES:
+        formatting._register_formatter(formatter, name)
 
 
 def resolve(path: Any) -> str | None:

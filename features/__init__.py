@@ -6,6 +6,7 @@ _prepare()  # before the first import of MLX: on a Linux CPU it brings MLX a BLA
 
 from features.card import FeatureCard, cards  # noqa: E402  after the BLAS
 from features.encode import Encode, encode  # noqa: E402
+from features.mlx_format import MLXFormatter  # noqa: E402  registers with_format("mlx")
 from features.store import open_table  # noqa: E402
 
-__all__ = ["Encode", "FeatureCard", "cards", "encode", "open_table"]
+__all__ = ["Encode", "FeatureCard", "MLXFormatter", "cards", "encode", "open_table"]

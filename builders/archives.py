@@ -1,4 +1,4 @@
-"""One source of a corpus: a folder, a tar, a tar.gz or a zip, scanned once and then read at random.
+"""One source of a corpus: a folder, a tar, a tar.gz, a tar.bz2 or a zip, scanned once and then read at random.
 
 Each source says of its members (name, path, size, position): `path` is what opens it again, as
 bytes, and `position` sorts the members into the order in which reading them is cheapest. An archive
@@ -10,6 +10,8 @@ from __future__ import annotations
 import atexit
 import ctypes
 import io
+import itertools
+import json
 import logging
 import os
 import stat
@@ -17,7 +19,7 @@ import tarfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
@@ -31,8 +33,10 @@ logger = logging.getLogger(__name__)
 
 TAR = (".tar",)
 TAR_GZ = (".tar.gz", ".tgz")
+TAR_BZ2 = (".tar.bz2", ".tbz2")
 ZIP = (".zip",)
-ARCHIVES = (*TAR, *TAR_GZ, *ZIP)
+ARCHIVES = (*TAR, *TAR_GZ, *TAR_BZ2, *ZIP)
+MAGIC = {b"PK": ZIP[0], b"\x1f\x8b": TAR_GZ[0], b"BZh": TAR_BZ2[0]}
 
 
 class Member(NamedTuple):
@@ -79,7 +83,7 @@ def open_source(path: Path) -> Source:
     if not path.exists():
         raise CorpusError(f"{path} does not exist: pass the corpus' folder or archive")
     suffix = archive_suffix(path)
-    if suffix in TAR + TAR_GZ:
+    if suffix in TAR + TAR_GZ + TAR_BZ2:
         return Tar(path)
     if suffix in ZIP:
         return Zip(path)
@@ -90,8 +94,8 @@ def archive_suffix(path: Path) -> str | None:
     """Return which of `ARCHIVES` a file is, by its name, or for the first of several parts by its first bytes."""
     if first_part(path):  # x.tar.gz.partaa, but also vox1_dev_wav_partaa, which is a zip
         with path.open("rb") as file:
-            magic = file.read(4)
-        return ".zip" if magic[:2] == b"PK" else ".tar.gz" if magic[:2] == b"\x1f\x8b" else ".tar"
+            head = file.read(4)
+        return next((suffix for magic, suffix in MAGIC.items() if head.startswith(magic)), TAR[0])
     name = path.name.lower()
     return next((suffix for suffix in ARCHIVES if name.endswith(suffix)), None)
 
@@ -193,7 +197,8 @@ class _Archive:
 
     def _whole(self) -> BinaryIO | None:
         """Return the parts as one file, or None where the archive is one file."""
-        return Joined.open(parts_of(self.path)) if first_part(self.path) else None
+        parts = parts_of(self.path)
+        return Joined.open(parts) if len(parts) > 1 else None
 
     def _open_handle(self) -> Any:
         raise NotImplementedError
@@ -203,7 +208,7 @@ class _Archive:
 
 
 class Tar(_Archive):
-    """A tar, compressed with gzip or not; gzip is read at random through rapidgzip's seek points."""
+    """A tar, compressed with gzip or bzip2 or not; both are read at random through rapidgzip's seek points."""
 
     def scan(self) -> Iterator[Member]:
         """Read the whole archive once and yield its files in their order in the archive."""
@@ -217,9 +222,9 @@ class Tar(_Archive):
             self._check_end(handle)
         except (tarfile.TarError, EOFError, OSError, RuntimeError, ValueError) as error:
             raise self._damaged(error) from None
-        if self._gzipped:
+        if self._compression is not None:
             with writing(self._seek_points) as path:
-                handle.export_index(str(path))
+                self._compression.store(handle, path)
 
     def open(self, member: Member) -> BinaryIO:
         """Read the member into memory: members are utterances or texts, not corpora."""
@@ -250,8 +255,9 @@ class Tar(_Archive):
             raise EOFError("no end-of-archive marker")
 
     @property
-    def _gzipped(self) -> bool:
-        return archive_suffix(self.path) in TAR_GZ
+    def _compression(self) -> type[Gzip] | type[Bzip2] | None:
+        suffix = archive_suffix(self.path)
+        return Gzip if suffix in TAR_GZ else Bzip2 if suffix in TAR_BZ2 else None
 
     @property
     def _seek_points(self) -> Path:
@@ -259,12 +265,50 @@ class Tar(_Archive):
 
     def _open_handle(self) -> Any:
         whole = self._whole()
-        if not self._gzipped:
+        if self._compression is None:
             return whole or self.path.open("rb")
-        handle = rapidgzip.open(whole or str(self.path), parallelization=os.cpu_count() or 1)
+        handle = self._compression.open(whole or str(self.path))
         if self._seek_points.exists():
-            handle.import_index(str(self._seek_points))
+            self._compression.restore(handle, self._seek_points)
         return handle
+
+
+class Gzip:
+    """How rapidgzip reads gzip, and keeps where its blocks begin."""
+
+    @staticmethod
+    def open(source: str | BinaryIO) -> Any:
+        """Open a path or a file."""
+        return rapidgzip.open(source, parallelization=os.cpu_count() or 1)
+
+    @staticmethod
+    def store(handle: Any, path: Path) -> None:
+        """Write the seek points of what was read to its end."""
+        handle.export_index(str(path))
+
+    @staticmethod
+    def restore(handle: Any, path: Path) -> None:
+        """Give the reader the seek points that `store` wrote."""
+        handle.import_index(str(path))
+
+
+class Bzip2:
+    """The same for bzip2."""
+
+    @staticmethod
+    def open(source: str | BinaryIO) -> Any:
+        """Open a path or a file."""
+        return rapidgzip.IndexedBzip2File(source, parallelization=os.cpu_count() or 1)
+
+    @staticmethod
+    def store(handle: Any, path: Path) -> None:
+        """Write where each block begins: bits in the file, bytes in what it holds."""
+        path.write_text(json.dumps(list(handle.block_offsets().items())))
+
+    @staticmethod
+    def restore(handle: Any, path: Path) -> None:
+        """Give the reader the seek points that `store` wrote."""
+        handle.set_block_offsets(dict(json.loads(path.read_text())))
 
 
 class Zip(_Archive):
@@ -291,9 +335,33 @@ class Zip(_Archive):
 
     def _open_handle(self) -> zipfile.ZipFile:
         try:
-            return zipfile.ZipFile(self._whole() or self.path)
+            handle = zipfile.ZipFile(self._whole() or self.path)
+            if not first_part(self.path):
+                _place_members(handle, [part.stat().st_size for part in parts_of(self.path)])
         except zipfile.BadZipFile as error:
             raise self._damaged(error) from None
+        return handle
+
+
+def _place_members(handle: zipfile.ZipFile, sizes: Sequence[int]) -> None:
+    """Count the places of a split zip's members from its first disk on; `sizes` are those of the disks in bytes.
+
+    The directory counts them from the disk that they begin on, and zipfile from the disk that the directory begins on.
+    """
+    if len(sizes) < 2:
+        return
+    starts = [0, *itertools.accumulate(sizes[:-1])]
+    assumed = max(start for start in starts if start <= handle.start_dir)
+    members = handle.infolist()
+    if max((info.volume for info in members), default=0) >= len(starts):
+        raise zipfile.BadZipFile("its directory names a part that there is not")
+    for info in members:
+        info.header_offset += starts[info.volume] - assumed
+    end = handle.start_dir
+    for info in sorted(members, key=lambda info: info.header_offset, reverse=True):
+        if hasattr(info, "_end_offset"):  # by which later releases of Python tell members that overlap
+            info._end_offset = end
+        end = info.header_offset
 
 
 _OPEN: weakref.WeakSet[_Archive] = weakref.WeakSet()

@@ -72,6 +72,7 @@ def normalise(
     end: float | None = None,
     parts: Sequence[tuple[float, float]] = (),
     channel: str = "mean",
+    stream: int = 0,
     trust: bool = False,
 ) -> Normalised:
     """Turn a recording, or a part of it, into 16 kHz mono 16-bit FLAC.
@@ -89,6 +90,8 @@ def normalise(
         Several parts, seconds, put together in this order; `start` and `end` don't count then.
     channel : str
         ``mean`` of the channels, or the number of the channel to keep.
+    stream : int
+        Which sound stream of an MP4, from 0; all else has one.
     trust : bool
         Skip the decoding of audio that passes through.
 
@@ -100,8 +103,10 @@ def normalise(
     if not data:
         raise AudioError("empty file (0 bytes)")
     whole = start == 0.0 and end is None and not parts
+    if stream and not is_mp4(data):
+        raise AudioError(f"no sound stream {stream}: not an MP4 file")
     if is_mp4(data) or (data[:4] == OGG and not whole):
-        samples, rate, form = _decoded(data)
+        samples, rate, form = _decoded(data, stream)
         pieces = [samples[slice(*_span(rate, len(samples), *part))] for part in parts or [(start, end)]]
         return render(Signal(np.concatenate(pieces), rate, form), channel=channel)
     with _open(io.BytesIO(data)) as file:
@@ -117,13 +122,13 @@ def normalise(
 
 
 @lru_cache(maxsize=1)
-def _decoded(data: bytes) -> tuple[np.ndarray, int, str]:
+def _decoded(data: bytes, stream: int) -> tuple[np.ndarray, int, str]:
     """Return all samples, the rate and the format of a file in which seeking is not exact.
 
     The last file stays decoded: rows that are cut from one long recording follow each other.
     """
     if is_mp4(data):
-        return decode_mp4(data)
+        return decode_mp4(data, stream)
     with _open(io.BytesIO(data)) as file:
         _check_whole(file, data)
         return _read(file, 0, file.frames), file.samplerate, _format(file)

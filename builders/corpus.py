@@ -18,13 +18,14 @@ from typing import Any, ClassVar, Self
 
 import datasets
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from builders.audio import Normalised, normalise
 from builders.cache import absolute, cache_dir, digest
 from builders.download import Archive, fetch
 from builders.errors import AudioError, CorpusError, MemberError
 from builders.files import Files
-from builders.listing import Shard, Utterance, batches, read_listing, shards, write_listing
+from builders.listing import ABSENT, PLACE, Shard, Utterance, batches, read_listing, shards, write_listing
 from builders.quarantine import Reports
 from builders.schema import SAMPLING_RATE, Segment, arrow_schema, manifest_features
 
@@ -67,6 +68,9 @@ class Facts:
         Further audio: stems, sources.
     private_only : str
         Why its licence allows no public copy of the audio, empty where it does.
+    absent_ok : bool
+        Nobody has all the recordings that the metadata name (videos that are gone): those that are not there are
+        listed and counted apart from bad ones, `max_bad` is not about them, and a split without any is left out.
     version : int
         Output version of the corpus module, raised when its rows change.
     """
@@ -87,6 +91,7 @@ class Facts:
     own_labels: Mapping[str, Any] = field(default_factory=dict)
     audio_columns: Sequence[str] = ()
     private_only: str = ""
+    absent_ok: bool = False
     version: int = 1
 
 
@@ -176,7 +181,8 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
     def listing_file(self, split: str) -> Path:
         """Return where the listing of a split is kept."""
         # Keyed by everything but the options of the run: a run with another max_bad takes it again.
-        name = digest([self.config_id, self.config.data_dir, split])
+        # The columns count as well: a listing of an earlier version may lack some.
+        name = digest([self.config_id, self.config.data_dir, split, *PLACE.names])
         return cache_dir("listings", self.name) / f"{split}-{name}.arrow"
 
     def quarantine_file(self, split: str) -> Path:
@@ -202,9 +208,13 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
             If no split has any utterance.
         """
         self.fetch()
-        found = {split: listing for split in self.config.splits if (listing := self.listing(split)).num_rows}
+        listings = {split: self.listing(split) for split in self.config.splits}
         if self.files is not None:
             self.files.close()  # readers don't survive a fork
+        found = {split: listing for split, listing in listings.items() if listing.num_rows > self.absent(listing)}
+        for split in (split for split, listing in listings.items() if listing.num_rows and split not in found):
+            count = listings[split].num_rows
+            logger.warning("%s: %s: none of the %d recordings is here: left out", self.name, split, count)
         if not found:
             raise self._nothing_found()
         return found
@@ -256,7 +266,12 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
         split = str(split_generator.name)
         self.reports = Reports(self.quarantine_file(split))
         super()._prepare_split(split_generator, *args, **kwargs)
-        self.reports.close(listed=self.listing(split).num_rows, max_bad=self.config.max_bad)
+        listing = self.listing(split)
+        self.reports.close(listed=listing.num_rows, max_bad=self.config.max_bad, absent=self.absent(listing))
+
+    def absent(self, listing: pa.Table) -> int:
+        """Return how many rows have no recording, of a corpus of which that is to be expected."""
+        return pc.sum(pc.equal(listing.column("source_number"), ABSENT[0])).as_py() or 0 if self.FACTS.absent_ok else 0
 
     def _normalise(self, rows: pa.Table, bad: list[tuple[str, str]]) -> pa.Table:
         """Return the manifest rows of a part of the listing; append (member, reason) of the others to `bad`."""
@@ -266,14 +281,15 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
             try:
                 made.append(self.cells(row))
             except (AudioError, MemberError) as error:
-                logger.warning("%s: %s: quarantined", row["member"], error)
+                expected = self.FACTS.absent_ok and row["source_number"] == ABSENT[0]  # may be hundreds of thousands
+                logger.log(logging.DEBUG if expected else logging.WARNING, "%s: %s: quarantined", row["member"], error)
                 bad.append((row["member"], str(error)))
                 continue
             kept.append(index)
         return self._assemble(rows.take(pa.array(kept, pa.int64())), made)
 
-    def _read(self, member: str, row: Mapping[str, Any]) -> Normalised:
-        """Normalise a member as a row of the listing says which part and channel of it."""
+    def _read(self, member: str, row: Mapping[str, Any], stream: int = 0) -> Normalised:
+        """Normalise a sound stream of a member as a row of the listing says which part and channel of it."""
         if member not in self.files:
             raise AudioError(f"{member} is listed in the metadata, but there is no such file")
         if self._held[0] != member:  # rows are sorted by place: those of a long recording follow each other
@@ -284,13 +300,15 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
             end=row["end"],
             parts=row["parts"],
             channel=row["channel"] or self.FACTS.channel,
+            stream=stream,
             trust=self.config.trust,
         )
 
     def _more_audio(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the cells of the further audio columns; null where the row has no such audio."""
-        members = dict(row["audios"])
-        found = {name: self._read(members[name], row) for name in self.FACTS.audio_columns if name in members}
+        members, streams = dict(row["audios"]), dict(row["streams"])
+        wanted = [name for name in self.FACTS.audio_columns if name in members]
+        found = {name: self._read(members[name], row, streams.get(name, 0)) for name in wanted}
         return {name: _cell(audio, f"{row['id']}.{name}") for name, audio in found.items()}
 
     def _assemble(self, rows: pa.Table, made: list[dict[str, Any]]) -> pa.Table:

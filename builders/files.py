@@ -18,10 +18,12 @@ from builders.archives import Member, Source, archive_suffix, open_source, unrea
 from builders.cache import cache_dir, digest, writing
 from builders.errors import CorpusError
 from builders.nested import Nested
+from builders.parquet import Shards
 
 logger = logging.getLogger(__name__)
 
 INDEX_VERSION = 1
+PARQUET = ".parquet"
 ARCHIVE_DEPTH = 2  # archives lie in the folder that the user names, or in a folder of it
 SCHEMA = (
     "CREATE TABLE members (name TEXT PRIMARY KEY, source INTEGER, path BLOB, size INTEGER, position INTEGER)"
@@ -38,7 +40,8 @@ class Files:
     path : path of a folder or of one archive
     archives : sequence of str
         Patterns of the archives' file names, any case. One archive given as `path` may have any name.
-        A pattern with a slash, e.g. ``wav/S*.tar.gz``, is one of tars inside the corpus, which count as unpacked.
+        A pattern with a slash, e.g. ``wav/S*.tar.gz``, is one of tars inside the corpus, which count as unpacked,
+        or of Parquet shards, e.g. ``eval/*.parquet``, which count as the files and the rows in them.
     root : str
         Regular expression of what comes before the corpus' own paths, cut off each name, so that
         a member has the same name whether the user points at the top folder or at the one above.
@@ -50,8 +53,11 @@ class Files:
         self.sources: list[Source] = [open_source(self.path)]
         if self.path.is_dir():
             self.sources += [open_source(found) for found in sorted(find_archives(self.path, archives))]
-        if inside := [pattern for pattern in archives if "/" in pattern]:
-            self.sources = [Nested(source, inside) for source in self.sources]
+        inside = [pattern for pattern in archives if "/" in pattern]
+        if tars := [pattern for pattern in inside if not pattern.endswith(PARQUET)]:
+            self.sources = [Nested(source, tars) for source in self.sources]
+        if tables := [pattern for pattern in inside if pattern.endswith(PARQUET)]:
+            self.sources = [Shards(source, tables) for source in self.sources]
         self.fingerprint = digest([INDEX_VERSION, root, *(source.fingerprint() for source in self.sources)])
         self._connection: sqlite3.Connection | None = None
         self._process = 0

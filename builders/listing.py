@@ -37,6 +37,7 @@ PLACE = pa.schema(
         "parts": pa.list_(pa.list_(pa.float64(), 2)),
         "channel": pa.string(),
         "audios": pa.map_(pa.string(), pa.string()),
+        "streams": pa.map_(pa.string(), pa.int32()),
         "bytes": pa.int64(),
         "source_number": pa.int32(),
         "position": pa.int64(),
@@ -66,6 +67,8 @@ class Utterance:
         ``mean`` or a number; None is the corpus' own rule.
     audios : mapping of str to str
         Further audio columns: column to member, cut as the row's audio is.
+    streams : mapping of str to int
+        Further audio columns whose member is an MP4 of several sound streams: column to number, from 0.
     """
 
     id: str
@@ -80,6 +83,7 @@ class Utterance:
     parts: Sequence[tuple[float, float]] = ()
     channel: str | None = None
     audios: Mapping[str, str] = field(default_factory=dict)
+    streams: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,7 @@ def _row(utterance: Utterance, corpus: str, language: str | None, files: Files |
         "parts": [list(part) for part in utterance.parts],
         "channel": utterance.channel,
         "audios": list(utterance.audios.items()),
+        "streams": list(utterance.streams.items()),
         "source_number": place[0],
         "position": place[1],
         "bytes": place[2],

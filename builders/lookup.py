@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 import sqlite3
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,17 @@ class Lookup:
         query = "SELECT value FROM pairs WHERE key = ? ORDER BY rowid LIMIT 1"
         row = self._connection.execute(query, (key,)).fetchone()
         return None if row is None else row[0]
+
+    def values(self, key: str) -> list[str]:
+        """Return all values of a key in the order in which they came."""
+        query = "SELECT value FROM pairs WHERE key = ? ORDER BY rowid"
+        return [value for (value,) in self._connection.execute(query, (key,))]
+
+    def groups(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield each key, sorted, with its values in the order in which they came."""
+        rows = self._connection.execute("SELECT key, value FROM pairs ORDER BY key, rowid")
+        for key, group in itertools.groupby(rows, key=operator.itemgetter(0)):
+            yield key, [value for _, value in group]
 
     def close(self) -> None:
         """Remove the table."""

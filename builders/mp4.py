@@ -16,8 +16,14 @@ def is_mp4(data: bytes) -> bool:
     return data[4:8] == b"ftyp"
 
 
-def decode_mp4(data: bytes) -> tuple[np.ndarray, int, str]:
-    """Return the first sound stream as FFmpeg decodes it, its rate in Hz and its format, e.g. ``MP4/AAC``.
+def decode_mp4(data: bytes, stream: int = 0) -> tuple[np.ndarray, int, str]:
+    """Return a sound stream as FFmpeg decodes it, its rate in Hz and its format, e.g. ``MP4/AAC``.
+
+    Parameters
+    ----------
+    data : bytes
+    stream : int
+        Which of the sound streams, from 0; pictures and text between them don't count.
 
     Returns
     -------
@@ -26,7 +32,7 @@ def decode_mp4(data: bytes) -> tuple[np.ndarray, int, str]:
     Raises
     ------
     AudioError
-        If it is damaged, truncated or has no sound.
+        If it is damaged, truncated or has no such stream.
     CorpusError
         If PyAV is not installed: the file is as good as any, so it is not quarantined.
     """
@@ -40,11 +46,15 @@ def decode_mp4(data: bytes) -> tuple[np.ndarray, int, str]:
         with av.open(io.BytesIO(data)) as file:
             if not file.streams.audio:
                 raise AudioError("an MP4 file without sound")
-            stream = file.streams.audio[0]
-            codec, rate = stream.codec_context.name.upper(), stream.codec_context.sample_rate
+            if stream >= len(file.streams.audio):
+                raise AudioError(f"no sound stream {stream} in an MP4 file of {len(file.streams.audio)}")
+            chosen = file.streams.audio[stream]
+            codec, rate = chosen.codec_context.name.upper(), chosen.codec_context.sample_rate
             planar = av.AudioResampler(format="fltp")  # the same rate and channels, other sample type
-            frames = [part.to_ndarray() for frame in file.decode(stream) for part in planar.resample(frame)]
-            claimed = stream.duration * stream.time_base if stream.duration else 0
+            frames = [part.to_ndarray() for frame in file.decode(chosen) for part in planar.resample(frame)]
+            claimed = chosen.duration * chosen.time_base if chosen.duration else 0
+    except AudioError:  # which is a ValueError
+        raise
     except (av.FFmpegError, ValueError) as error:
         raise AudioError(f"not MP4 sound that FFmpeg can read ({error})") from None
     samples = np.concatenate(frames, axis=1).T if frames else np.empty((0, 1), np.float32)

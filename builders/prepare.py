@@ -211,7 +211,8 @@ def _finish(builder: CorpusBuilder, job: Prepare, ledger: Ledger) -> None:
     written = sum(entry.rows for entry in entries)
     if listed != written + len(lines):
         raise CorpusError(f"{ledger.out}: {listed} rows listed, {written} written, {len(lines)} quarantined: rows lost")
-    if len(lines) > builder.config.max_bad * listed or not written:
+    absent = sum(builder.absent(builder.listing(split)) for split in job.listings)  # known to be, not bad
+    if len(lines) - absent > builder.config.max_bad * listed or not written:
         raise TooManyBadFilesError(
             f"{len(lines)} of {listed} recordings are bad, more than max_bad={builder.config.max_bad:g} allows: see "
             f"{ledger.out}/{QUARANTINE}. Mend the corpus and choose another --out, or pass a larger --max-bad"

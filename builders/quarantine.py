@@ -37,8 +37,10 @@ class Reports:
         with writing(self.parts / f"{shard.number:06d}.json") as path:
             path.write_text(json.dumps(report), encoding="utf-8")
 
-    def close(self, *, listed: int, max_bad: float) -> None:
+    def close(self, *, listed: int, max_bad: float, absent: int = 0) -> None:
         """Add up the shards' reports and write the quarantine file.
+
+        `absent` of the quarantined recordings were not to be expected: they count neither as bad nor as listed.
 
         Raises
         ------
@@ -60,14 +62,18 @@ class Reports:
         with writing(self.quarantine) as path:
             lines = (json.dumps({"split": self.split, "member": member, "reason": why}) for member, why in bad)
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        missing = f", {absent} of them missing" if absent else ""
         logger.warning(
-            "%s: %d of %d recordings quarantined, listed in %s", self.split, len(bad), listed, self.quarantine
-        )
-        if len(bad) > max_bad * listed or not written:  # `datasets` does not open a split without rows
-            member, reason = bad[0]
-            too_many = f"more than max_bad={max_bad:g} allows" if written else "which leaves no table"
+            "%s: %d of %d recordings quarantined%s, listed in %s",
+            self.split, len(bad), listed, missing, self.quarantine,
+        )  # fmt: skip
+        if (
+            len(bad) - absent > max_bad * (listed - absent) or not written
+        ):  # `datasets` does not open a split without rows
+            member, reason = bad[0]  # absent ones are listed last
+            what = f"more than max_bad={max_bad:g} allows" if written else "which leaves no table"
             raise TooManyBadFilesError(
-                f"{self.split}: {len(bad)} of {listed} recordings are bad, {too_many}; "
+                f"{self.split}: {len(bad) - absent} of {listed - absent} recordings are bad, {what}; "
                 f"the first is {member}: {reason}. All: {self.quarantine}. Mend the corpus or pass a larger max_bad"
             )
 

@@ -16,8 +16,8 @@ from datasets import List, Value
 from builders.audio import Normalised
 from builders.corpus import CorpusBuilder, CorpusConfig, Expected, Facts
 from builders.emotions import emotion
-from builders.errors import AudioError
 from builders.files import Files
+from builders.lfs import refuse_pointer
 from builders.listing import Utterance
 from builders.schema import Segment
 
@@ -39,8 +39,6 @@ SENTENCES = {
 LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": None}  # stated for one sentence (IEO) only
 GENDERS = {"Male": "male", "Female": "female"}
 VOTES = {"voice": "Voice", "face": "Face", "multimodal": "MultiModal"}  # our prefix, theirs
-POINTER = b"version https://git-lfs.github.com/spec/"
-POINTER_BYTES = 1024  # no pointer is as long, no recording as short
 
 
 class CremaD(CorpusBuilder):
@@ -89,8 +87,7 @@ class CremaD(CorpusBuilder):
 
     def audio(self, row: Mapping[str, Any]) -> tuple[Normalised, Sequence[Segment] | None]:
         """Return the normalised audio of a row; say of a Git LFS pointer that it is one."""
-        if 0 < row["bytes"] < POINTER_BYTES and self.files.read(row["member"]).startswith(POINTER):
-            raise AudioError("a Git LFS pointer, not the recording: run `git lfs pull` in the clone")
+        refuse_pointer(self.files, row["member"], row["bytes"])
         return super().audio(row)
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import json
 import logging
 import multiprocessing
 import operator
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,7 +24,7 @@ from builders.errors import CorpusError, MemberError
 from builders.files import Files
 from builders.nested import Nested
 from tests.conftest import REPOSITORY
-from tests.corpora.archives import SUFFIXES, pack, tar_of, zip_of
+from tests.corpora.archives import SUFFIXES, pack, split_zip, tar_of, zip_of
 
 CONTENT = {
     "a/one.txt": b"one",
@@ -50,7 +53,7 @@ def contents(path: Path) -> dict[str, bytes]:
         source.close()
 
 
-@pytest.mark.parametrize("suffix", [*SUFFIXES, ".tgz", ".TAR.GZ"])
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".tgz", ".tbz2", ".TAR.GZ"])
 def test_folder_and_archives_hold_the_same(folder, tmp_path, suffix):
     assert contents(folder) == CONTENT
     archive = pack(folder, tmp_path / f"corpus{suffix.lower()}").rename(tmp_path / f"packed{suffix}")
@@ -72,7 +75,7 @@ def test_members_are_read_in_any_order_more_than_once(folder, tmp_path):
 def test_positions_sort_into_reading_order(folder, tmp_path):
     with tarfile.open(pack(folder, tmp_path / "corpus.tar")) as tar:
         order = [info.name for info in tar if info.isreg()]
-    for suffix in (".tar", ".tar.gz"):
+    for suffix in (".tar", ".tar.gz", ".tar.bz2"):
         found = sorted(
             open_source(pack(folder, tmp_path / f"corpus{suffix}")).scan(), key=lambda member: member.position
         )
@@ -83,7 +86,7 @@ HOSTILE = {"../evil": b"x", "a/../../evil": b"x", "/etc/passwd": b"x", "C:/evil"
 LITTER = {"a/._junk.wav": b"x", "__MACOSX/a/one.txt": b"x", "a/.DS_Store": b"x"}
 
 
-@pytest.mark.parametrize("name", ["c.tar", "c.tar.gz", "c.zip"])
+@pytest.mark.parametrize("name", ["c.tar", "c.tar.gz", "c.tar.bz2", "c.zip"])
 def test_hostile_names_are_left_out_with_a_warning(tmp_path, caplog, name):
     write = zip_of if name.endswith("zip") else tar_of
     archive = write(tmp_path / name, {**HOSTILE, **LITTER, "./good.txt" if write is tar_of else "good.txt": b"good"})
@@ -166,7 +169,7 @@ def test_member_that_got_shorter_since_the_scan_is_an_error(tmp_path):
         source.open(member)
 
 
-@pytest.mark.parametrize("name", ["c.tar", "c.tar.gz", "c.zip"])
+@pytest.mark.parametrize("name", ["c.tar", "c.tar.gz", "c.tar.bz2", "c.zip"])
 def test_what_is_no_archive_in_spite_of_its_name(tmp_path, name):
     (tmp_path / name).write_bytes(b"<html>404 not found</html>" * 50)
     with pytest.raises(CorpusError, match=f"{name} is damaged"):
@@ -194,10 +197,12 @@ def test_encrypted_zip_is_an_error(tmp_path):
         contents(archive)
 
 
-@pytest.mark.parametrize("name", ["corpus.rar", "corpus.tar.bz2", "corpus"])
+@pytest.mark.parametrize("name", ["corpus.rar", "corpus.tar.xz", "corpus"])
 def test_unknown_suffix(tmp_path, name):
     (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(CorpusError, match=r"expected one of \['\.tar', '\.tar\.gz', '\.tgz', '\.zip'\]"):
+    with pytest.raises(
+        CorpusError, match=r"expected one of \['\.tar', '\.tar\.gz', '\.tgz', '\.tar\.bz2', '\.tbz2', '\.zip'\]"
+    ):
         open_source(tmp_path / name)
 
 
@@ -228,11 +233,12 @@ def test_name_that_is_not_utf8(tmp_path):
     assert contents(tmp_path)["fa\ufffdade.txt"] == b""
 
 
-def test_tar_gz_of_several_gzip_streams(folder, tmp_path):
-    # What pigz and `cat part1.gz part2.gz` make
+@pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress)])
+def test_tar_of_several_compressed_streams(folder, tmp_path, suffix, compress):
+    # What pigz, pbzip2 and `cat part1.gz part2.gz` make
     data = pack(folder, tmp_path / "c.tar").read_bytes()
-    (tmp_path / "c.tar.gz").write_bytes(gzip.compress(data[:3000]) + gzip.compress(data[3000:]))
-    assert contents(tmp_path / "c.tar.gz") == contents(tmp_path / "c.tar")
+    (tmp_path / f"c.tar.{suffix}").write_bytes(compress(data[:3000]) + compress(data[3000:]))
+    assert contents(tmp_path / f"c.tar.{suffix}") == contents(tmp_path / "c.tar")
 
 
 # Handles
@@ -277,8 +283,9 @@ def test_pickle_carries_no_handle(folder, tmp_path):
     source.close()
 
 
-def test_interpreter_ends_well_with_an_open_tar_gz(folder, tmp_path):
-    archive = pack(folder, tmp_path / "corpus.tar.gz")
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tar.bz2"])
+def test_interpreter_ends_well_with_an_open_reader(folder, tmp_path, suffix):
+    archive = pack(folder, tmp_path / f"corpus{suffix}")
     program = (
         "import sys; from builders.archives import open_source\n"
         "from pathlib import Path\n"
@@ -309,6 +316,43 @@ def test_seek_points_of_a_tar_gz_are_kept(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(archives.rapidgzip, "open", lambda *args, **kwargs: Spy(real(*args, **kwargs)))
     assert contents(archive) == {f"top/{name}": data for name, data in CONTENT.items()}
     assert imported == ["import_index"]
+
+
+def test_seek_points_of_a_tar_bz2_are_kept(tmp_path):
+    # Some blocks of 900 kB each; the points are the archive's, so any reader of it takes them.
+    data = {f"{number}.bin": os.urandom(400_000) for number in range(8)}
+    archive = tar_of(tmp_path / "corpus.tar.bz2", data)
+    assert contents(archive) == data
+    again = open_source(archive)
+    points = dict(json.loads(again._seek_points.read_text()))
+    assert len(points) > 3
+    with bz2.open(archive) as plain:
+        raw = plain.read()
+    assert max(points.values()) == len(raw)
+    assert again._opened().block_offsets() == points  # without having read a byte
+    assert contents(archive) == data
+    again.close()
+
+
+def test_ruined_block_of_a_tar_bz2_spoils_its_members_only(tmp_path):
+    data = {f"{number}.bin": os.urandom(400_000) for number in range(8)}
+    archive = tar_of(tmp_path / "c.tar.bz2", data)
+    source = open_source(archive)
+    members = {member.name: member for member in source.scan()}
+    source.close()
+    ruined = bytearray(archive.read_bytes())
+    status = archive.stat()
+    ruined[len(ruined) // 2] ^= 255
+    archive.write_bytes(ruined)
+    os.utime(archive, ns=(status.st_atime_ns, status.st_mtime_ns))  # a bad block, not another archive
+    bad = []
+    for name, member in members.items():
+        try:
+            assert source.open(member).read() == data[name]
+        except MemberError:
+            bad.append(name)
+    source.close()
+    assert 0 < len(bad) < len(data)
 
 
 def test_fingerprint_tells_change(folder, tmp_path):
@@ -371,6 +415,72 @@ def test_parts_in_a_folder_are_found_by_the_first(folder, tmp_path):
     assert len(files.sources) == 2  # the folder and the archive
     assert files.read("top/a/b/two.bin") == CONTENT["a/b/two.bin"]
     files.close()
+
+
+# Split zips
+
+SPANNING = {"a.bin": bytes(range(256)) * 8, "b/c.bin": bytes(reversed(range(256))) * 8, "d.txt": b"d"}
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("cuts", [1, 2, 3, 5, 9])
+def test_split_zip_is_one_archive(tmp_path, cuts, compression):
+    archive = tmp_path / "FSD50K.dev_audio.zip"
+    with zipfile.ZipFile(archive, "w", compression) as packed:
+        for name, data in SPANNING.items():
+            packed.writestr(name, data)
+    size = archive.stat().st_size
+    split_zip(archive, [size * number // (cuts + 1) for number in range(1, cuts + 1)])
+    assert len(list(tmp_path.iterdir())) == cuts + 1
+    assert contents(archive) == SPANNING
+    source = open_source(archive)
+    positions = [member.position for member in source.scan()]
+    assert positions == sorted(positions)
+    assert positions[0] == 4  # behind the marker
+    source.close()
+
+
+@pytest.mark.parametrize("behind", [0, 10, 21])
+def test_split_zip_whose_directory_is_cut(tmp_path, behind):
+    archive = zip_of(tmp_path / "c.zip", SPANNING)
+    directory = archive.read_bytes().index(b"PK\x01\x02") + 4
+    split_zip(archive, [700, directory + behind])
+    assert contents(archive) == SPANNING
+
+
+@pytest.mark.skipif(shutil.which("zip") is None, reason="no `zip` here")
+def test_split_zip_of_the_zip_command(tmp_path):
+    members = {"a.bin": os.urandom(150_000), "b.bin": os.urandom(90_000), "c.txt": b"c"}
+    for name, data in members.items():
+        (tmp_path / name).write_bytes(data)
+    subprocess.run(["zip", "-q", "-s", "64k", "c.zip", *members], cwd=tmp_path, check=True)
+    assert len(list(tmp_path.glob("c.z*"))) == 4
+    assert contents(tmp_path / "c.zip") == members
+
+
+def test_split_zip_of_which_a_part_is_missing(tmp_path):
+    archive = split_zip(zip_of(tmp_path / "c.zip", SPANNING), [1000, 2000])
+    before = open_source(archive).fingerprint()
+    os.utime(tmp_path / "c.z02", ns=(1, 1))
+    assert open_source(archive).fingerprint() != before
+    (tmp_path / "c.z02").rename(tmp_path / "c.Z02")
+    assert contents(archive) == SPANNING
+    (tmp_path / "c.Z02").unlink()
+    with pytest.raises(CorpusError, match=r"c\.zip is the last of 3 parts, and c\.z02 is not beside it: fetch"):
+        contents(archive)
+
+
+def test_damaged_part_of_a_split_zip_is_the_members_error(tmp_path):
+    archive = split_zip(zip_of(tmp_path / "c.zip", SPANNING), [1000, 2000])
+    source = open_source(archive)
+    members = {member.name: member for member in source.scan()}
+    source.close()
+    part = tmp_path / "c.z02"
+    part.write_bytes(bytes(len(part.read_bytes())))
+    with pytest.raises(MemberError, match=r"a\.bin cannot be read"):
+        source.open(members["a.bin"])
+    assert source.open(members["d.txt"]).read() == b"d"
+    source.close()
 
 
 # Archives inside archives

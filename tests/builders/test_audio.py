@@ -12,7 +12,7 @@ import soundfile as sf
 
 from builders.audio import decode, encode, normalise
 from builders.errors import AudioError, CorpusError
-from tests.corpora.sound import RATE, flac, m4a, noise, pack_audio, riff, sphere, tone
+from tests.corpora.sound import RATE, flac, m4a, noise, pack_audio, riff, sphere, stem_mp4, tone
 
 ODD = (
     "odd_wav_scipy", "odd_audio_mutagen", "odd_soundfile", "hf_datasets_audio", "pocketsphinx_fixtures",
@@ -353,6 +353,21 @@ def test_m4a_that_lost_whole_frames(monkeypatch):
     monkeypatch.setattr("builders.mp4.EDGE", -2000)  # as if the header claimed more than the edges explain
     with pytest.raises(AudioError, match=r"truncated: 48128 of 48000 samples decode"):
         normalise(m4a(SINE))
+
+
+def test_streams_of_an_mp4_by_number():
+    sounds = [np.stack([np.round(tone(pitch, 0.5, 44_100) * 20_000)] * 2, axis=1) for pitch in (300, 500, 900)]
+    data = stem_mp4([sound.astype(np.int16) for sound in sounds], cover=True)
+    for number, pitch in enumerate((300, 500, 900)):
+        made = normalise(data, stream=number)
+        assert made.source == {"format": "MP4/AAC", "sampling_rate": 44_100, "channels": 2}
+        samples = decode({"bytes": made.flac, "path": "x.flac"})[:8000]
+        assert np.argmax(np.abs(np.fft.rfft(samples, 16_000))) == pitch
+    assert normalise(data).flac == normalise(data, stream=0).flac
+    with pytest.raises(AudioError, match=r"^no sound stream 3 in an MP4 file of 3$"):
+        normalise(data, stream=3)
+    with pytest.raises(AudioError, match="no sound stream 1: not an MP4 file"):
+        normalise(riff(SINE), stream=1)
 
 
 def test_mp4_without_pyav_names_the_extra(monkeypatch):

@@ -13,6 +13,7 @@ from builders.audio import decode
 from builders.corpus import CorpusBuilder, CorpusConfig, Expected, Facts
 from builders.files import Files
 from builders.listing import Utterance
+from tests.corpora.sound import stem_mp4
 
 RATE = 16_000
 RAMP = np.arange(4 * RATE, dtype=np.int16) // 4  # every sample tells where it was
@@ -64,6 +65,27 @@ def test_further_audio_is_cut_like_the_row_and_null_where_there_is_none(table):
     assert np.array_equal(pcm(rows["whole"]["bass"]), RAMP // 2)
     assert np.array_equal(pcm(rows["left"]["bass"]), (RAMP // 2)[RATE : 2 * RATE])
     assert rows["parts"]["bass"] is rows["whole"]["drums"] is None
+
+
+def test_further_audio_out_of_the_streams_of_one_member(tmp_path):
+    class Stems(Mixture):
+        def utterances(self, files: Files, split: str) -> Iterator[Utterance]:
+            both = {"bass": "mix.mp4", "drums": "mix.mp4"}
+            yield Utterance("song", "mix.mp4", audios=both, streams={"bass": 2}, channel="mean")
+            yield Utterance("part", "mix.mp4", audios=both, streams={"bass": 1}, channel="mean", end=0.25)
+
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    sounds = [np.full((RATE, 2), level, np.int16) for level in (9000, 6000, 3000)]
+    (folder / "mix.mp4").write_bytes(stem_mp4(sounds, RATE))
+    builder = Stems(data_dir=str(folder), cache_dir=str(tmp_path / "cache"))
+    builder.download_and_prepare()
+    found = {
+        row["id"]: {name: np.median(pcm(row[name])) for name in ("audio", "bass", "drums")}
+        for row in builder.as_dataset("train")
+    }
+    assert found["song"] == pytest.approx({"audio": 9000, "bass": 3000, "drums": 9000}, rel=0.02)
+    assert found["part"] == pytest.approx({"audio": 9000, "bass": 6000, "drums": 9000}, rel=0.02)
 
 
 def test_missing_stem_puts_the_row_into_quarantine(table):

@@ -42,7 +42,7 @@ def test_row_of_an_utterance(tmp_path):
     assert row == {
         "id": "u1", "audio_path": "a.wav", "offset": 1.5, "text": "Hello", "speaker_id": "A", "language": "en",
         "corpus": "mini", "gender": "female", "take": None, "member": "a.wav", "start": 1.5, "end": 2.5,
-        "parts": [], "channel": None, "audios": [], "bytes": 0, "source_number": 0, "position": 0,
+        "parts": [], "channel": None, "audios": [], "streams": [], "bytes": 0, "source_number": 0, "position": 0,
         "segments": [
             {"tier": "phones", "start": 0.0, "end": 0.5, "label": "ah", "speaker": None, "score": None},
             {"tier": "speakers", "start": 0.0, "end": 1.0, "label": "A", "speaker": "A", "score": 0.5},

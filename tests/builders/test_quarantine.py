@@ -60,3 +60,17 @@ def test_a_new_run_forgets_the_last_one(tmp_path):
     (tmp_path / "train.jsonl").write_text("old")
     Reports(tmp_path / "train.jsonl").close(listed=0, max_bad=0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("bad", "absent", "fails"), [(1, 0, True), (6, 6, False), (7, 6, True), (6, 5, True)])
+def test_recordings_that_nobody_has_are_listed_and_not_bad(tmp_path, caplog, bad, absent, fails):
+    reports = Reports(tmp_path / "train.jsonl")
+    reports.add(Shard(0, 0, 10), 10 - bad, [(f"{number}.wav", "gone") for number in range(bad)])
+    if fails:
+        with pytest.raises(TooManyBadFilesError, match=f"train: {bad - absent} of {10 - absent} recordings are bad"):
+            reports.close(listed=10, max_bad=0.09, absent=absent)
+    else:
+        reports.close(listed=10, max_bad=0.0, absent=absent)
+    assert len((tmp_path / "train.jsonl").read_text().splitlines()) == bad
+    assert f"{bad} of 10 recordings quarantined" in caplog.text
+    assert (f", {absent} of them missing" in caplog.text) == bool(absent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -70,4 +71,27 @@ def m4a(samples: np.ndarray, rate: int = RATE, *, first: bool = False) -> bytes:
             frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
             for packet in [*stream.encode(frame), *stream.encode(None)]:
                 file.mux(packet)
+        return path.read_bytes()
+
+
+def stem_mp4(streams: Sequence[np.ndarray], rate: int = 44_100, *, cover: bool = False) -> bytes:
+    """Return stereo sounds [shape=(n, 2), int16] as the AAC streams of one MP4, with `cover` a picture behind them."""
+    import av
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "song.mp4")
+        with av.open(str(path), "w", format="mp4") as file:
+            tracks = [file.add_stream("aac", rate=rate, layout="stereo", options={"b": "256000"}) for _ in streams]
+            if cover:
+                picture = file.add_stream("png", rate=1)
+                picture.width, picture.height, picture.pix_fmt = 16, 16, "rgb24"
+                frame = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+                frame.pts, frame.time_base = 0, Fraction(1)
+                for packet in [*picture.encode(frame), *picture.encode(None)]:
+                    file.mux(packet)
+            for track, samples in zip(tracks, streams, strict=True):
+                frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="s16p", layout="stereo")
+                frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+                for packet in [*track.encode(frame), *track.encode(None)]:
+                    file.mux(packet)
         return path.read_bytes()

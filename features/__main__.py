@@ -43,10 +43,13 @@ def encode(arguments: Sequence[str]) -> None:
         seed=options.seed,
         revision=options.revision,
         dtype=options.dtype,
+        pool=options.pool,
     )
     folder = write_features(options.table, step, out=options.out, num_proc=options.num_proc)
     print(describe(folder))
-    print(f"\nfeatures: {folder}\nnext: python -m probes {options.table} --tier phones --out results")
+    print(f"\nfeatures: {folder}")
+    if all(card.axis == "frame" for card in step.cards.values()):  # what a frame probe can take
+        print(f"next: python -m probes {options.table} --tier phones --out results")
 
 
 def encode_parser() -> argparse.ArgumentParser:
@@ -66,6 +69,7 @@ def encode_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of random weights (default: 0)")
     parser.add_argument("--revision", help="commit or branch of a Hub checkpoint")
     parser.add_argument("--dtype", choices=DTYPES, default="float16", help="of the stored features (default: float16)")
+    parser.add_argument("--pool", default="none", help="none, mean, segments:TIER or centre:TIER (default: none)")
     parser.add_argument("--num-proc", type=int, help="processes (default: 1)")
     parser.add_argument("--out", type=Path, help="folder to write to (default: TABLE/features/<encoder>)")
     return parser

@@ -13,7 +13,8 @@ from typing import Any
 from datasets import Array2D, Features
 
 from features.clock import FrameClock
-from features.encoder import Encoder
+from features.encoder import Encoder, column_prefix
+from features.pooling import Pool
 
 CARD_VERSION = 1
 
@@ -31,13 +32,13 @@ class FeatureCard:
     width : int
         Numbers per frame.
     axis : str
-        What a row of a matrix is: ``frame``, ``token`` or ``utterance``.
-    clock : FrameClock
-        When each frame is.
+        What a row of a matrix is: ``frame``, ``token``, ``utterance`` or ``segment``.
+    clock : FrameClock or None
+        When each frame is, or was before it was pooled; None where there are none.
     dtype : str
-        As stored.
+        As stored; ``int8`` has a column of scales beside it, see `features.columns`.
     pool : str
-        ``none``: all frames are there.
+        ``none``: all frames are there. Else what `features.pooling.Pool` read.
     """
 
     encoder: str
@@ -48,15 +49,14 @@ class FeatureCard:
     index: int
     width: int
     axis: str
-    clock: FrameClock
+    clock: FrameClock | None
     dtype: str = "float16"
     pool: str = "none"
 
     @property
     def column(self) -> str:
-        """Name of the column: ``<encoder>.<layer>``, ``<encoder>.random<seed>.<layer>``."""
-        init = f".{self.init}" if self.init.startswith("random") else ""
-        return f"{self.encoder}{init}.{self.layer}"
+        """Name of the column: ``<encoder>[.random<seed>][.<pool>].<layer>``."""
+        return f"{column_prefix(self.encoder, self.init, self.pool)}.{self.layer}"
 
     def feature(self) -> Array2D:
         """Return the column's type, card included."""
@@ -70,7 +70,7 @@ class FeatureCard:
     def from_json(cls, text: str) -> FeatureCard:
         """Read a card; the fields of a newer version of it that we don't know are ignored."""
         fields = {name: value for name, value in json.loads(text).items() if name in cls.__dataclass_fields__}
-        return replace(cls(**fields), clock=FrameClock(**fields["clock"]))
+        return replace(cls(**fields), clock=FrameClock(**fields["clock"]) if fields["clock"] else None)
 
 
 def cards(dataset: Any) -> dict[str, FeatureCard]:
@@ -80,14 +80,15 @@ def cards(dataset: Any) -> dict[str, FeatureCard]:
     return {name: FeatureCard.from_json(text) for name, text in found.items() if text and "feature_card" in text}
 
 
-def encoder_cards(encoder: Encoder, layers: list[str], dtype: str) -> dict[str, FeatureCard]:
+def encoder_cards(encoder: Encoder, layers: list[str], dtype: str, pool: str = "none") -> dict[str, FeatureCard]:
     """Return the cards of an encoder's layers, by layer."""
     order = list(encoder.layers)
+    axis = Pool.read(pool).axis or encoder.axis
     return {
         layer: FeatureCard(
             encoder=encoder.name, init=encoder.init, revision=encoder.revision, version=encoder.version,
-            layer=layer, index=order.index(layer), width=encoder.layers[layer], axis=encoder.axis,
-            clock=encoder.clock, dtype=dtype,
+            layer=layer, index=order.index(layer), width=encoder.layers[layer], axis=axis,
+            clock=encoder.clock, dtype=dtype, pool=pool,
         )
         for layer in layers
     }  # fmt: skip

@@ -15,9 +15,11 @@ from features.encoder import Init
 if TYPE_CHECKING:
     import mlx.core as mx
 
-CONFIG_FILES = ("config.json", "preprocessor_config.json")
+CONFIG_FILES = (
+    "config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
+)  # fmt: skip
 # Whisper large-v3 also carries `model.fp32-00001-of-00002.safetensors`: not wanted.
-WEIGHT_FILES = ("model.safetensors", "weights.safetensors", "model-*-of-*.safetensors")
+WEIGHT_FILES = ("model.safetensors", "weights.safetensors", "weights.npz", "model-*-of-*.safetensors")
 INDEX_FILE = "model.safetensors.index.json"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 INITS = ("trained", "random")
@@ -43,6 +45,8 @@ class Spec:
         Of random weights.
     revision : str
         Hub commit, or hash of the files of a local folder; ``""`` for a named size.
+    files : Path or None
+        Where the tokenizer lies, also for random weights; None for a named size.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Spec:
     init: Init
     seed: int
     revision: str
+    files: Path | None = None
 
 
 def resolve(
@@ -94,11 +99,10 @@ def resolve(
 
 def _from_folder(folder: Path, init: Init, seed: int) -> Spec:
     files = [folder / name for name in CONFIG_FILES if (folder / name).is_file()]
-    # The configuration counts: other heads or another clip of the input are other numbers.
+    # The configuration counts: other heads, another clip of the input or other tokens are other numbers.
     revision = _sha256(files + (weight_files(folder) if init == "trained" else []))
-    return Spec(
-        folder.name, read_json(folder / "config.json"), folder if init == "trained" else None, init, seed, revision
-    )
+    config = read_json(folder / "config.json")
+    return Spec(folder.name, config, folder if init == "trained" else None, init, seed, revision, folder)
 
 
 def _from_hub(spec: str, name: str, init: Init, seed: int, revision: str | None) -> Spec:
@@ -115,7 +119,7 @@ def _from_hub(spec: str, name: str, init: Init, seed: int, revision: str | None)
         ) from error
     config = read_json(folder / "config.json")
     # The cache names a snapshot's folder by its commit.
-    return Spec(name, config, folder if init == "trained" else None, init, seed, folder.name)
+    return Spec(name, config, folder if init == "trained" else None, init, seed, folder.name, folder)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -149,7 +153,7 @@ def weight_files(folder: Path) -> list[Path]:
         shards = set(read_json(folder / INDEX_FILE).get("weight_map", {}).values())
         files = [folder / shard for shard in sorted(shards)]
     else:
-        files = [folder / name for name in WEIGHT_FILES[:2] if (folder / name).is_file()][:1]
+        files = [folder / name for name in WEIGHT_FILES[:3] if (folder / name).is_file()][:1]
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise CheckpointError(f"{missing[0]}: missing, but {INDEX_FILE} names it; fetch it again")
@@ -174,7 +178,7 @@ def read_weights(folder: Path) -> dict[str, mx.array]:
     for file in weight_files(folder):
         try:
             weights.update(load(str(file)))
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:  # of safetensors, of npz
             raise CheckpointError(f"{file}: damaged ({error}); fetch it again") from error
     return weights
 

@@ -15,22 +15,25 @@ from builders.audio import decode
 from builders.errors import AudioError
 from features import encoders
 from features.card import encoder_cards
-from features.columns import to_arrow
-from features.encoder import Encoder, Init, column_prefix
+from features.columns import column_types, to_arrows, to_columns
+from features.encoder import Encoder, Init, TextEncoder, Tokens, column_prefix, input_of
+from features.pooling import Pool
+from features.tokens import token_arrows, token_columns, token_types
 from features.windows import Window, windows
 
 STEP_VERSION = 1  # output version of the map step itself
-DTYPES = ("float16", "float32")
+DTYPES = ("float16", "float32", "int8")
 PIECES = 8  # utterances that an encoder sees at once
 BATCH_BYTES = 16_000_000  # of features, or of decoded audio where that is more, in memory before they are written
 WAVE_RATE = 16_000 * 4  # bytes of decoded audio per second
 UNKNOWN_SECONDS = 30.0  # length of a row to reckon with where the table does not tell
+UNKNOWN_CHARACTERS = 500
 
 Tables = Dataset | DatasetDict | IterableDataset | IterableDatasetDict
 
 
 class Encode:
-    """The function that `datasets` maps: batches with an `audio` column in, feature columns out.
+    """The function that `datasets` maps: batches with an `audio` or `text` column in, feature columns out.
 
     ``ds.map(step, batched=True, batch_size=step.batch_size(ds), features=step.features(ds.features))``
     is what `encode` does. Its pickle, and so its fingerprint, holds the configuration and the key of
@@ -44,13 +47,16 @@ class Encode:
         Layer names, or places counted from the input, negative ones from the end.
     init : "trained" or "random"
         Random weights are drawn with `seed` from the distributions of the reference implementation.
-    dtype : "float16" or "float32"
-        Of the stored features.
+    dtype : "float16", "float32" or "int8"
+        Of the stored features; int8 with a scale per frame, see `features.columns`.
+    pool : "none", "mean", "segments:TIER" or "centre:TIER"
+        One row per utterance, or per segment of a tier, in place of one per frame: see
+        `features.pooling`.
 
     Raises
     ------
     ValueError
-        If a layer or dtype is unknown.
+        If a layer, dtype or pooling is unknown, or segments are asked of an encoder without frames.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Encode:
         seed: int = 0,
         revision: str | None = None,
         dtype: str = "float16",
+        pool: str = "none",
     ) -> None:
         if dtype not in DTYPES:
             raise ValueError(f"features can't be stored as {dtype!r}: expected one of {list(DTYPES)}")
@@ -69,58 +76,81 @@ class Encode:
         self._name = encoder if isinstance(encoder, str) else None
         self._given = None if isinstance(encoder, str) else encoder
         self.layers = select(list(self.encoder.layers), layers)
-        self.cards = encoder_cards(self.encoder, self.layers, dtype)
+        self.pool = Pool.read(pool)
+        self.cards = encoder_cards(self.encoder, self.layers, dtype, pool)
+        # what is still to be pooled or scaled is not rounded before
+        self._kept = "float32" if dtype == "int8" or self.pool.axis else dtype
+        self._tokens = input_of(self.encoder) == "text" and not self.pool.axis
+        if self.pool.tier and self.encoder.clock is None:
+            raise ValueError(f"{self.name} has no frames to pool by segment: expected pool none or mean")
         self.key = [STEP_VERSION, *(card.to_json() for card in self.cards.values())]
 
     @property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> Encoder | TextEncoder:
         """The encoder; its weights are loaded once per process."""
         return self._given or _load(self._name, **self._spec)
 
     @property
     def name(self) -> str:
-        """What the columns begin with: ``<encoder>`` or ``<encoder>.random<seed>``."""
-        return column_prefix(self.encoder)
+        """What the columns begin with: ``<encoder>``, ``<encoder>.random<seed>``, ``<encoder>.mean``."""
+        return column_prefix(self.encoder.name, self.encoder.init, str(self.pool))
+
+    @property
+    def inputs(self) -> list[str]:
+        """The columns that are read."""
+        return [input_of(self.encoder), *(["segments"] if self.pool.tier else [])]
 
     def features(self, present: Mapping[str, Any] | None = None) -> Features:
         """Return the columns of the result: those that are `present` and the feature columns."""
-        return Features({**(present or {}), **{card.column: card.feature() for card in self.cards.values()}})
+        tokens = token_types(self.name) if self._tokens else {}
+        layers = [column_types(card) for card in self.cards.values()]
+        return Features(functools.reduce(dict.__or__, layers, {**(present or {}), **tokens}))
 
     def batch_size(self, dataset: Any) -> int:
         """Return how many rows are at most `BATCH_BYTES`, all as long as the longest."""
-        seconds = UNKNOWN_SECONDS
-        if isinstance(dataset, Dataset) and "duration" in dataset.column_names and len(dataset):
-            seconds = pc.max(dataset.data.column("duration")).as_py() or UNKNOWN_SECONDS
-        rate = sum(card.width * np.dtype(card.dtype).itemsize * 16_000 / card.clock.hop for card in self.cards.values())
-        return int(max(1, min(1_000, BATCH_BYTES // (max(rate, WAVE_RATE) * seconds))))
+        clock, table = self.encoder.clock, dataset.data if isinstance(dataset, Dataset) and len(dataset) else None
+        frame = sum(card.width for card in self.cards.values()) * np.dtype(self._kept).itemsize
+        if clock is None:
+            row = frame * _most_tokens(table, self.encoder.window)
+        else:
+            row = max(frame * 16_000 / clock.hop, WAVE_RATE) * _most_seconds(table)
+        return int(max(1, min(1_000, BATCH_BYTES // max(1, row))))
 
-    def __call__(self, batch: pa.Table | Mapping[str, Sequence[Any]]) -> pa.Table | dict[str, list[np.ndarray]]:
+    def __call__(self, batch: pa.Table | Mapping[str, Sequence[Any]]) -> pa.Table | dict[str, list[Any]]:
         """Encode a batch: a table in the arrow format gives a table, a plain batch its new columns."""
         arrow = isinstance(batch, pa.Table)
-        waves = [
-            self._wave(cell, row) for row, cell in enumerate(batch["audio"].to_pylist() if arrow else batch["audio"])
-        ]
-        found = self.encode(waves)
-        columns = {card.column: found[layer] for layer, card in self.cards.items()}
+        cells, *segments = (batch[name].to_pylist() if arrow else batch[name] for name in self.inputs)
+        tokens, waves = self._read(cells)
+        found = self.encode(waves, *segments)
+        columns: dict[str, Any] = {}
+        if self._tokens:
+            columns |= (token_arrows if arrow else token_columns)(self.name, tokens)
+        for layer, card in self.cards.items():
+            columns |= (to_arrows if arrow else to_columns)(found[layer], card)
         if not arrow:
             return columns
         table = batch.replace_schema_metadata(None)
-        for card in self.cards.values():
-            table = table.append_column(card.column, to_arrow(columns[card.column], card))
+        for name, values in columns.items():
+            table = table.append_column(name, values)
         return table
 
-    def without_audio(self, batch: pa.Table) -> pa.Table:
-        """Encode a batch in the arrow format and return it without its audio: rows of a feature table."""
-        return self(batch).drop_columns(["audio"])
+    def without_inputs(self, batch: pa.Table) -> pa.Table:
+        """Encode a batch in the arrow format and return it without what it was made of: rows of a feature table."""
+        return self(batch).drop_columns(self.inputs)
 
-    def encode(self, waves: Sequence[np.ndarray]) -> dict[str, list[np.ndarray]]:
-        """Return, per layer, one matrix [shape=(frames, width)] for each utterance [shape=(samples,)] at 16 kHz."""
-        encoder = self.encoder
-        pieces = [
-            (row, piece)
-            for row, wave in enumerate(waves)
-            for piece in windows(len(wave), window=encoder.window, clock=encoder.clock)
-        ]
+    def encode(
+        self, waves: Sequence[np.ndarray], segments: Sequence[Sequence[Mapping[str, Any]]] | None = None
+    ) -> dict[str, list[np.ndarray]]:
+        """Return, per layer, one matrix [shape=(rows, width)] for each utterance, in float32 where it is int8 later.
+
+        Parameters
+        ----------
+        waves : sequence of np.ndarray [shape=(samples,), float32] or [shape=(tokens,), int32]
+            Audio at 16 kHz, or the ids of a text's tokens.
+        segments : sequence of sequence of mapping, optional
+            The cells of the column `segments`, for pooling.
+        """
+        pieces = [(row, piece) for row, wave in enumerate(waves) for piece in self._windows(len(wave))]
         # Neighbours in length are encoded together: least padding, fewest shapes.
         order = sorted(range(len(pieces)), key=lambda index: pieces[index][1].last - pieces[index][1].first)
         parts: dict[tuple[str, int], np.ndarray] = {}
@@ -132,28 +162,44 @@ class Encode:
         for layer in self.layers:
             for index, (row, _) in enumerate(pieces):
                 rows[layer][row].append(parts[layer, index])
-        return {layer: [self._stack(layer, found) for found in rows[layer]] for layer in self.layers}
+        bounds = segments or [()] * len(waves)
+        return {
+            layer: [self._stack(layer, *found) for found in zip(rows[layer], bounds, strict=True)]
+            for layer in self.layers
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_given": self._given if self._name is None else None}
 
     def _states(self, chosen: list[tuple[np.ndarray, Window]]) -> dict[str, list[np.ndarray]]:
         lengths = np.array([piece.last - piece.first for _, piece in chosen], np.int64)
-        inputs = np.zeros((len(chosen), int(lengths.max())), np.float32)
+        inputs = np.zeros((len(chosen), int(lengths.max())), chosen[0][0].dtype)
         for row, (wave, piece) in enumerate(chosen):
             inputs[row, : lengths[row]] = wave[piece.first : piece.last]
         states = self.encoder.encode(inputs, lengths, self.layers)
         return {
             layer: [
-                states[layer][row, piece.skip : piece.skip + piece.frames].astype(self.cards[layer].dtype)
+                states[layer][row, piece.skip : piece.skip + piece.frames].astype(self._kept)
                 for row, (_, piece) in enumerate(chosen)
             ]
             for layer in self.layers
         }
 
-    def _stack(self, layer: str, parts: list[np.ndarray]) -> np.ndarray:
-        card = self.cards[layer]
-        return np.concatenate(parts) if parts else np.zeros((0, card.width), card.dtype)
+    def _windows(self, length: int) -> list[Window]:
+        if self.encoder.clock is None:  # a text is one piece: the encoder has cut it
+            return [Window(0, length, 0, length)] if length else []
+        return windows(length, window=self.encoder.window, clock=self.encoder.clock)
+
+    def _stack(self, layer: str, parts: list[np.ndarray], segments: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        states = np.concatenate(parts) if parts else np.zeros((0, self.cards[layer].width), self._kept)
+        return self.pool(states, self.encoder.clock, segments)
+
+    def _read(self, cells: Sequence[Any]) -> tuple[list[Tokens], list[np.ndarray]]:
+        """Return the tokens of texts and what the encoder takes: their ids, or decoded audio."""
+        if input_of(self.encoder) == "audio":
+            return [], [self._wave(cell, row) for row, cell in enumerate(cells)]
+        tokens = self.encoder.tokenize(cells)
+        return tokens, [text.ids for text in tokens]
 
     def _wave(self, cell: Mapping[str, Any], row: int) -> np.ndarray:
         try:
@@ -171,6 +217,7 @@ def encode(
     seed: int = 0,
     revision: str | None = None,
     dtype: str = "float16",
+    pool: str = "none",
     num_proc: int | None = None,
 ) -> Tables:
     """Return the table with a column of hidden states per layer, ``<encoder>.<layer>``.
@@ -181,7 +228,7 @@ def encode(
     Parameters
     ----------
     dataset : Dataset, DatasetDict or their streaming counterparts
-        A manifest table: it has the columns `id` and `audio`.
+        A manifest table: it has the columns `id` and `audio`, or `text` for an encoder of texts.
     num_proc : int or None
         Processes of a map-style dataset, each with an encoder of its own.
 
@@ -190,9 +237,9 @@ def encode(
     Raises
     ------
     ValueError
-        If `dataset` has no `audio` column, or has the feature columns already.
+        If `dataset` lacks a column or the tier that is pooled by, or has the feature columns already.
     """
-    step = Encode(encoder, layers=layers, init=init, seed=seed, revision=revision, dtype=dtype)
+    step = Encode(encoder, layers=layers, init=init, seed=seed, revision=revision, dtype=dtype, pool=pool)
     if isinstance(dataset, dict):
         return type(dataset)({split: encode_split(part, step, num_proc=num_proc) for split, part in dataset.items()})
     return encode_split(dataset, step, num_proc=num_proc)
@@ -215,9 +262,9 @@ def feature_table(dataset: Dataset, step: Encode, *, num_proc: int | None = None
     if not len(dataset):  # `map` gives an empty table back as it is
         return _empty(columns)
     rows = step.batch_size(dataset)
-    audio = dataset.select_columns(["id", "audio"]).with_format("arrow")
-    made = audio.map(
-        step.without_audio,
+    read = dataset.select_columns(["id", *step.inputs]).with_format("arrow")
+    made = read.map(
+        step.without_inputs,
         batched=True,
         batch_size=rows,
         writer_batch_size=rows,
@@ -269,12 +316,35 @@ def select(names: Sequence[str], wanted: str | Iterable[str | int]) -> list[str]
 def check(dataset: Any, step: Encode) -> None:
     """Raise ValueError if the table can't be encoded."""
     columns = dataset.column_names or []
-    missing = [name for name in ("id", "audio") if name not in columns]
+    missing = [name for name in ("id", *step.inputs) if name not in columns]
     if missing:
         raise ValueError(f"the table has no column {missing[0]!r}, only {columns}: load it with a corpus builder")
-    there = [card.column for card in step.cards.values() if card.column in columns]
+    there = [name for name in step.features() if name in columns]
     if there:
         raise ValueError(f"the table has the columns {there} already: choose other layers or drop them")
+    if step.pool.tier and isinstance(dataset, Dataset) and len(dataset):
+        _check_tier(dataset, step.pool.tier)
+
+
+def _check_tier(dataset: Dataset, tier: str) -> None:
+    seen: set[str] = set()
+    for batch in dataset.select_columns(["segments"]).with_format("arrow").iter(10_000):
+        seen |= set(pc.unique(pc.struct_field(pc.list_flatten(batch["segments"]), "tier")).to_pylist())
+        if tier in seen:
+            return
+    raise ValueError(f"no segment of the table is of the tier {tier!r}: expected one of {sorted(seen)}")
+
+
+def _most_seconds(table: Any) -> float:
+    known = table is not None and "duration" in table.column_names
+    return (pc.max(table.column("duration")).as_py() if known else None) or UNKNOWN_SECONDS
+
+
+def _most_tokens(table: Any, window: int | None) -> int:
+    """Return how many tokens a text has at most: one a character, begin and end."""
+    known = table is not None and "text" in table.column_names
+    longest = (pc.max(pc.utf8_length(table.column("text"))).as_py() if known else None) or UNKNOWN_CHARACTERS
+    return min(longest + 2, window or longest + 2)
 
 
 def _empty(columns: Features) -> Dataset:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from features.clock import FrameClock
 
-Axis = Literal["frame", "token", "utterance"]
+Axis = Literal["frame", "token", "utterance", "segment"]  # `segment` comes of pooling, no encoder has it
+Input = Literal["audio", "text"]
 Init = Literal["trained", "random"]
 
 
 class Encoder(Protocol):
-    """A model that turns 16 kHz utterances into one matrix per layer.
+    """A model that turns utterances, 16 kHz audio or texts, into one matrix per layer.
 
     name : str
         Short name without the organisation, e.g. ``whisper-tiny.en`` or ``log_mel``.
@@ -28,8 +29,8 @@ class Encoder(Protocol):
         Names of the layers, input side first, and their widths.
     axis : str
         What a row of a matrix stands for.
-    clock : FrameClock
-        When each frame is.
+    clock : FrameClock or None
+        When each frame is; None where the rows of a matrix are no frames.
     window : int or None
         Samples that the encoder sees at most in one piece; None where there is no limit.
     """
@@ -40,7 +41,7 @@ class Encoder(Protocol):
     version: int
     layers: Mapping[str, int]
     axis: Axis
-    clock: FrameClock
+    clock: FrameClock | None
     window: int | None
 
     def encode(self, inputs: np.ndarray, lengths: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
@@ -65,6 +66,48 @@ class Encoder(Protocol):
         ...
 
 
-def column_prefix(encoder: Encoder) -> str:
-    """Return what the encoder's columns begin with: ``<name>`` or ``<name>.random<seed>``."""
-    return f"{encoder.name}.{encoder.init}" if encoder.init.startswith("random") else encoder.name
+class Tokens(NamedTuple):
+    """One text as a text encoder sees it; all are empty for a null text.
+
+    ids, type_ids, mask : np.ndarray [shape=(tokens,), int32]
+        Numbers of the tokens, of the sentence that each belongs to, and 1 (0 would be padding).
+    offsets : np.ndarray [shape=(tokens, 2), int32]
+        First character of the text that a token stands for, and the one after the last; (0, 0) for
+        the tokens that the encoder adds.
+    """
+
+    ids: np.ndarray
+    type_ids: np.ndarray
+    mask: np.ndarray
+    offsets: np.ndarray
+
+
+class TextEncoder(Encoder, Protocol):
+    """An encoder of texts: `axis` is ``token``, `clock` None, and `window` is in tokens.
+
+    `encode` takes token ids [shape=(batch, tokens), int32] in place of samples, and the number of
+    tokens of each text in place of that of samples; the layers have one row per token.
+
+    input : str
+        ``text``. An encoder without this attribute takes audio.
+    """
+
+    input: Input
+
+    def tokenize(self, texts: Sequence[str | None]) -> list[Tokens]:
+        """Return the tokens of each text, at most `window`: longer texts are cut, with a warning."""
+        ...
+
+
+def input_of(encoder: Encoder) -> Input:
+    """Return what the encoder takes: ``audio``, where it does not say ``text``."""
+    return getattr(encoder, "input", "audio")
+
+
+def column_prefix(name: str, init: str, pool: str = "none") -> str:
+    """Return what an encoder's columns begin with: ``<name>``, ``<name>.random<seed>``, ``<name>.mean``.
+
+    Frames and their means have different names, so that both can stand beside one table.
+    """
+    parts = [name, init if init.startswith("random") else "", "" if pool == "none" else pool.replace(":", "-")]
+    return ".".join(filter(None, parts))

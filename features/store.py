@@ -109,7 +109,7 @@ def statistics(table: Dataset, column: str) -> dict[str, list[float]]:
     count, total, squares = 0, np.zeros(width), np.zeros(width)
     for first in range(0, len(table), ROWS):
         values, _ = matrices(table, column, slice(first, first + ROWS))
-        wide = values.astype(np.float64)
+        wide = values[~np.isnan(values[:, 0])].astype(np.float64)  # without segments that hold no frame
         count, total, squares = count + len(wide), total + wide.sum(0), squares + (wide**2).sum(0)
     mean = total / max(count, 1)
     deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))

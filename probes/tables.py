@@ -52,15 +52,19 @@ def feature_columns(
     ProbeError
         If there is none, with what there is.
     """
-    known = {name: card for name, card in cards(table).items() if card.axis == "frame" and card.pool == "none"}
+    found = cards(table)
+    known = {name: card for name, card in found.items() if card.axis == "frame" and card.pool == "none"}
     if not known:
-        raise ProbeError("the table has no frame features: run `python -m features TABLE --encoder log_mel` first")
+        only = f", only one row per {' or '.join(sorted({card.axis for card in found.values()}))}" if found else ""
+        raise ProbeError(
+            f"the table has no frame features{only}: run `python -m features TABLE --encoder log_mel` first"
+        )
     for asked, there in (
         (encoders, {card.encoder for card in known.values()}),
         (layers, {card.layer for card in known.values()}),
     ):
         if unknown := set(asked or ()) - there:
-            raise ProbeError(f"the table has no features of {sorted(unknown)}: expected some of {sorted(there)}")
+            raise ProbeError(f"the table has no frame features of {sorted(unknown)}: expected some of {sorted(there)}")
     wanted = {
         name: card
         for name, card in known.items()

@@ -20,6 +20,7 @@ from features.checkpoint import CheckpointError, Spec
 from features.clock import FrameClock
 from features.encoder import Axis
 from features.encoders.log_mel import HOP, N_FFT, WINDOW_SAMPLES, log_mel
+from features.quantised import dequantise
 
 import_mlx()  # says in one line what is missing where MLX has no backend
 import mlx.core as mx  # noqa: E402  after that check
@@ -237,7 +238,8 @@ class Whisper:
                 f"{spec.name} names a size, not weights: expected openai/{spec.name}, a checkpoint folder, "
                 "or init='random'"
             )
-        weights = sanitize(checkpoint.read_weights(spec.folder), self.config)
+        stored = dequantise(checkpoint.read_weights(spec.folder), spec.config or {}, spec.name)
+        weights = sanitize(stored, self.config)
         return checkpoint.match(weights, shapes, spec.folder)
 
     def encode(self, inputs: np.ndarray, lengths: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:

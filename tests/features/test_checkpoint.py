@@ -113,8 +113,8 @@ def test_unknown_names_list_the_known_ones():
 
 
 def test_unknown_model_types_list_the_families(checkpoint):
-    (checkpoint / "config.json").write_text('{"model_type": "bert"}')
-    assert f"'bert' is not supported, expected one of {families()}" in message(str(checkpoint))
+    (checkpoint / "config.json").write_text('{"model_type": "t5"}')
+    assert f"'t5' is not supported, expected one of {families()}" in message(str(checkpoint))
 
 
 def test_a_size_without_weights_names_the_ways_to_get_some():

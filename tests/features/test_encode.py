@@ -372,8 +372,8 @@ def test_columns_that_are_there_already(table):
 
 
 def test_unknown_storage_type():
-    with pytest.raises(ValueError, match=r"'int8': expected one of \['float16', 'float32'\]"):
-        Encode(FakeEncoder(), dtype="int8")
+    with pytest.raises(ValueError, match=r"'int4': expected one of \['float16', 'float32', 'int8'\]"):
+        Encode(FakeEncoder(), dtype="int4")
 
 
 def test_row_without_audio_is_named(tmp_path):

@@ -92,7 +92,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _check_licence(folder: Path, public: bool, permitted: bool) -> None:
-    fields = _card_fields(folder)
+    fields = card_fields(folder)
     if public and fields.get(PRIVATE_ONLY) and not permitted:
         raise CorpusError(
             f"{folder}: {fields[PRIVATE_ONLY]}: leave out --public, or add --i-have-the-right-to-publish if you have it"
@@ -171,6 +171,7 @@ def _literal(name: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
-def _card_fields(folder: Path) -> dict[str, Any]:
+def card_fields(folder: Path) -> dict[str, Any]:
+    """Return the YAML of a folder's card, empty where it has none."""
     text = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else ""
     return (yaml.safe_load(text.split("---\n", 2)[1]) or {}) if text.startswith("---\n") else {}

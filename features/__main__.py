@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
+from builders.__main__ import size
 from builders.errors import AudioError, CorpusError
 from features.encode import DTYPES, Encode
-from features.store import TableError, open_table, read_card, write_features
+from features.store import SHARD_BYTES, TableError, open_table, read_card, write_features
 
 EXAMPLE = "example: python -m features tables/timit --encoder openai/whisper-tiny.en --layers all"
 
@@ -45,7 +46,8 @@ def encode(arguments: Sequence[str]) -> None:
         dtype=options.dtype,
         pool=options.pool,
     )
-    folder = write_features(options.table, step, out=options.out, num_proc=options.num_proc)
+    folder = write_features(options.table, step, out=options.out, workers=options.workers, engine=options.engine,
+                            max_shard_size=options.max_shard_size)  # fmt: skip
     print(describe(folder))
     print(f"\nfeatures: {folder}")
     if all(card.axis == "frame" for card in step.cards.values()):  # what a frame probe can take
@@ -60,7 +62,7 @@ def encode_parser() -> argparse.ArgumentParser:
         "tells how to add phones and words to a table that has texts only.",
         epilog=EXAMPLE,
     )
-    parser.add_argument("table", type=Path, help="table written by `python -m builders load --out`")
+    parser.add_argument("table", help="table written by `python -m builders load --out` or `prepare`")
     parser.add_argument(
         "--encoder", required=True, help="Hub id, checkpoint folder, or log_mel, mfcc, whisper-tiny, ..."
     )
@@ -70,8 +72,10 @@ def encode_parser() -> argparse.ArgumentParser:
     parser.add_argument("--revision", help="commit or branch of a Hub checkpoint")
     parser.add_argument("--dtype", choices=DTYPES, default="float16", help="of the stored features (default: float16)")
     parser.add_argument("--pool", default="none", help="none, mean, segments:TIER or centre:TIER (default: none)")
-    parser.add_argument("--num-proc", type=int, help="processes (default: 1)")
-    parser.add_argument("--out", type=Path, help="folder to write to (default: TABLE/features/<encoder>)")
+    parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where they run (default: local)")
+    parser.add_argument("--max-shard-size", type=size, default=SHARD_BYTES, help="of features (default: 500MB)")
+    parser.add_argument("--out", help="folder or address to write to (default: TABLE/features/<encoder>)")
     return parser
 
 
@@ -95,7 +99,7 @@ def align(arguments: Sequence[str]) -> None:
     print(f"table: {options.out}\nnext: python -m features {options.out} --encoder log_mel --layers all")
 
 
-def describe(folder: Path) -> str:
+def describe(folder: str) -> str:
     """Return a table of a feature table's layers."""
     rows = [
         [

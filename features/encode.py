@@ -100,6 +100,14 @@ class Encode:
         """The columns that are read."""
         return [input_of(self.encoder), *(["segments"] if self.pool.tier else [])]
 
+    @property
+    def byte_rate(self) -> float:
+        """Bytes of features per second of audio as they are stored, 0 where that depends on the text or the pooling."""
+        clock = self.encoder.clock
+        if clock is None or self.pool.axis:
+            return 0.0
+        return sum(card.width * np.dtype(card.dtype).itemsize for card in self.cards.values()) * 16_000 / clock.hop
+
     def features(self, present: Mapping[str, Any] | None = None) -> Features:
         """Return the columns of the result: those that are `present` and the feature columns."""
         tokens = token_types(self.name) if self._tokens else {}

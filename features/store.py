@@ -1,54 +1,36 @@
-"""Tables on disk: a manifest table and, beside it, one feature table per encoder.
+"""Feature tables on disk, one per encoder beside the manifest table.
 
-    tables/timit/                      what Dataset.save_to_disk writes
-    tables/timit/features/log_mel/     train.arrow  test.arrow  card.json
+    tables/timit/                      what Dataset.save_to_disk or `python -m builders prepare` wrote
+    tables/timit/features/log_mel/     data/train-00000-of-00002.arrow ...  card.json  README.md
 
-A feature table is `id` and the layers' columns as one Arrow file a split, which `Dataset.from_file`
-opens; it is joined to the manifest by row when the table is opened.
+A feature table is `id` and the layers' columns, in shards; it is joined to the manifest by row when the table is
+opened.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-from datasets import Dataset, DatasetDict, load_from_disk
+from datasets import Dataset, DatasetDict
 
-from builders.cache import digest, writing
+from builders import runner
+from builders.dataset_card import card as dataset_card
+from builders.ledger import Ledger, put
+from builders.push import PRIVATE_ONLY, card_fields
 from features.card import FeatureCard, cards
 from features.columns import matrices
-from features.encode import Encode, check, feature_table, join
+from features.encode import Encode, check, join
+from features.manifests import TableError, by_split, open_arrow, open_manifest, open_shards
+from features.moments import Moments
+from features.run import EncodeJob, encode_job
 
 FOLDER = "features"
 CARD = "card.json"
-ONE_SPLIT = "train"  # the name that a table without splits gets
 ROWS = 64
-
-
-class TableError(ValueError):
-    """A table on disk cannot be used; the message says which and what to do."""
-
-
-def open_manifest(path: str | Path) -> DatasetDict:
-    """Open a manifest table written by ``python -m builders load --out`` or `save_to_disk`.
-
-    Raises
-    ------
-    TableError
-        If there is no table.
-    """
-    path = Path(path)
-    if not any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
-        raise TableError(
-            f"{path} holds no table: write one with `python -m builders load CORPUS --data-dir DIR --out {path}`"
-        )
-    table = load_from_disk(str(path))
-    return table if isinstance(table, DatasetDict) else DatasetDict({ONE_SPLIT: table})
+SHARD_BYTES = 500_000_000  # of features in a shard
 
 
 def open_table(path: str | Path, features: Iterable[str | Path] | None = None) -> DatasetDict:
@@ -67,103 +49,124 @@ def open_table(path: str | Path, features: Iterable[str | Path] | None = None) -
         If a table is missing, unfinished, or made of another manifest.
     """
     table = open_manifest(path)
-    folders = sorted(Path(path).glob(f"{FOLDER}/*/{CARD}")) if features is None else [Path(f, CARD) for f in features]
-    for card in folders:
-        table = DatasetDict({split: _joined(split, part, card.parent) for split, part in table.items()})
+    folders = sorted(f for f in Path(path, FOLDER).glob("*") if f.is_dir()) if features is None else map(Path, features)
+    for folder in folders:
+        held = _open_features(folder, list(table))
+        table = DatasetDict({split: _joined(folder, split, part, held[split]) for split, part in table.items()})
     return table
 
 
 def write_features(
-    path: str | Path, step: Encode, *, out: str | Path | None = None, num_proc: int | None = None
-) -> Path:
-    """Encode a manifest table on disk and write the feature table; one that is finished stays as it is.
+    path: str | Path,
+    step: Encode,
+    *,
+    out: str | Path | None = None,
+    workers: int = 1,
+    engine: str = "local",
+    max_shard_size: int = SHARD_BYTES,
+) -> str:
+    """Encode a manifest table on disk and write the feature table, or go on where an earlier run stopped.
 
-    Each split takes its final name when it is whole, so an interrupted run goes on at the next split.
+    Parameters
+    ----------
+    workers, engine
+        As in `builders.runner.run`.
+    max_shard_size : int
+        Bytes of features in a shard.
 
     Returns
     -------
-    Path
+    str
         The folder of the feature table: `out`, or ``<path>/features/<encoder>``.
+
+    Raises
+    ------
+    CorpusError
+        If the run was begun otherwise: of another table, with other layers or another version of the encoder.
     """
-    table = open_manifest(path)
-    folder = Path(out) if out else Path(path, FOLDER, step.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    keys = {split: digest([step.key, _identity(Path(path), split)]) for split in table}
-    # What was made with other layers or of another manifest is no part of this table.
-    known = {
-        split: key
-        for split, key in read_card(folder).get("keys", {}).items()
-        if keys.get(split) == key and (folder / f"{split}.arrow").exists()
-    }
-    for split in [split for split in table if split not in known]:
-        check(table[split], step)
-        _write_card(folder, known, step)  # what the card said of the split is no longer true
-        _encode(table[split], step, folder / f"{split}.arrow", num_proc)
-        _write_card(folder, known := {**known, split: keys[split]}, step)
+    folder = str(out) if out else f"{str(path).rstrip('/')}/{FOLDER}/{step.name}"
+    for part in open_manifest(path).values():
+        check(part, step)
+    job = encode_job(path, step, max_shard_size=max_shard_size)
+    ledger = runner.run(job, folder, workers=workers, engine=engine, unit="s")
+    _finish(path, job, ledger)
     return folder
 
 
-def statistics(table: Dataset, column: str) -> dict[str, list[float]]:
+def statistics(table: Dataset, column: str) -> dict[str, Any]:
     """Return the mean and standard deviation of each of a column's dimensions, one batch in memory at a time."""
     width = table.features[column].shape[1]
-    count, total, squares = 0, np.zeros(width), np.zeros(width)
-    for first in range(0, len(table), ROWS):
-        values, _ = matrices(table, column, slice(first, first + ROWS))
-        wide = values[~np.isnan(values[:, 0])].astype(np.float64)  # without segments that hold no frame
-        count, total, squares = count + len(wide), total + wide.sum(0), squares + (wide**2).sum(0)
-    mean = total / max(count, 1)
-    deviation = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))
-    return {"frames": count, "mean": mean.round(6).tolist(), "std": deviation.round(6).tolist()}
+    parts = (matrices(table, column, slice(first, first + ROWS))[0] for first in range(0, len(table), ROWS))
+    return Moments.sum(map(Moments.of, parts), width).summary()
 
 
-def _encode(part: Dataset, step: Encode, final: Path, num_proc: int | None) -> None:
-    working = final.with_name(f".{final.name}.parts")
-    shutil.rmtree(working, ignore_errors=True)
-    working.mkdir()
+def read_card(folder: str | Path) -> dict[str, Any]:
+    """Return the feature card of a feature table.
+
+    Raises
+    ------
+    TableError
+        If the table is not finished: the card is written last.
+    """
+    card = Path(folder, CARD)
+    if not card.exists():
+        raise TableError(f"{folder} holds no finished features: run `python -m features` again")
+    return json.loads(card.read_text(encoding="utf-8"))
+
+
+def _open_features(folder: Path, splits: list[str]) -> DatasetDict:
+    read_card(folder)
+    shards = sorted(path for path in folder.glob("data/*") if not path.name.startswith("."))
+    found = by_split([str(path) for path in shards], folder)
+    missing = [split for split in splits if split not in found]
+    if missing:
+        raise TableError(f"{folder} has no features of split {missing[0]!r}: it was made of another table")
+    if shards[0].suffix == ".parquet":
+        return open_shards(folder, found)
+    return DatasetDict({split: open_arrow([Path(name) for name in names]) for split, names in found.items()})
+
+
+def _joined(folder: Path, split: str, part: Dataset, features: Dataset) -> Dataset:
     try:
-        made = feature_table(part, step, num_proc=num_proc, file=str(working / "table.arrow"))
-        if num_proc and len(made.cache_files) > 1:  # each process wrote a file: make them one
-            file = str(working / "one.arrow")
-            made = made.with_format("arrow").map(_same, batched=True, batch_size=ROWS, cache_file_name=file)
-        Path(made.cache_files[0]["filename"]).replace(final)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
-
-
-def _same(batch: pa.Table) -> pa.Table:
-    return batch
-
-
-def _joined(split: str, part: Dataset, folder: Path) -> Dataset:
-    file = folder / f"{split}.arrow"
-    if not file.exists() or split not in read_card(folder).get("keys", {}):
-        raise TableError(f"{folder} has no finished features of split {split!r}: run `python -m features` again")
-    try:
-        return join(part, Dataset.from_file(str(file)))
+        return join(part, features)
     except ValueError as error:
-        raise TableError(f"{file}: {error}") from None
+        raise TableError(f"{folder}, split {split!r}: {error}") from None
 
 
-def _identity(path: Path, split: str) -> str:
-    # state.json holds the fingerprint that `datasets` gave the rows
-    files: Sequence[Path] = [path / split / "state.json", path / "state.json"]
-    return next(file.read_text(encoding="utf-8") for file in files if file.exists())
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """Return the feature card of a feature table, empty where there is none yet."""
-    card = folder / CARD
-    return json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
-
-
-def _write_card(folder: Path, keys: dict[str, str], step: Encode) -> None:
-    layers: list[dict[str, Any]] = []
-    tables = {split: Dataset.from_file(str(folder / f"{split}.arrow")) for split in keys}
-    for card in step.cards.values():
-        moments = {split: statistics(table, card.column) for split, table in tables.items()}
+def _finish(path: str | Path, job: EncodeJob, ledger: Ledger) -> None:
+    """Write the feature card and the card of the data set, which mark the table as whole."""
+    tasks = job.tasks()
+    layers = []
+    for card in job.step.cards.values():
+        moments = {
+            split: Moments.sum(
+                (
+                    Moments.from_json(ledger.entries[task.name].extra["moments"][card.column])
+                    for task in tasks
+                    if task.shard.split == split
+                ),
+                card.width,
+            ).summary()
+            for split in job.shards
+        }
         layers.append({**json.loads(card.to_json()), "column": card.column, "statistics": moments})
-    with writing(folder / CARD) as path:
-        path.write_text(json.dumps({"keys": keys, "layers": layers}, indent=1), encoding="utf-8")
+    put(ledger.fs, f"{ledger.root}/{CARD}", json.dumps({"layers": layers}, indent=1).encode())
+    put(ledger.fs, f"{ledger.root}/README.md", _readme(path, job, ledger).encode())
+
+
+def _readme(path: str | Path, job: EncodeJob, ledger: Ledger) -> str:
+    splits = {}
+    for split in job.shards:
+        entries = [ledger.entries[task.name] for task in job.tasks() if task.shard.split == split]
+        splits[split] = (sum(entry.rows for entry in entries), sum(entry.bytes for entry in entries))
+    columns = job.step.features({"id": job.features["id"]})
+    text = (
+        f"Hidden states of `{job.step.name}`, one row per utterance, joined by `id` and order to the table "
+        f"`{Path(path).name}`. `{CARD}` tells the layers, their frame clock, their means and deviations."
+    )
+    held = card_fields(Path(path)) if Path(path).is_dir() else {}
+    more = {name: held[name] for name in ("license", "license_name", "language", PRIVATE_ONLY) if name in held}
+    return dataset_card(f"{job.step.name} features", columns, splits, text, more=more, suffix=job.form)
 
 
 __all__ = ["FeatureCard", "TableError", "cards", "open_manifest", "open_table", "statistics", "write_features"]

@@ -1,0 +1,163 @@
+"""Manifest tables on disk: what `save_to_disk` wrote, or the Parquet folder of `python -m builders prepare`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset, load_from_disk
+
+from builders.cache import digest
+from builders.ledger import filesystem
+
+ONE_SPLIT = "train"  # the name that a table without splits gets
+SAVED = ("dataset_dict.json", "state.json")
+SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d+)-of-(?P<count>\d+)\.(parquet|arrow)")
+
+
+class TableError(ValueError):
+    """A table on disk cannot be used; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a split that is read by itself: a Parquet file, or with no file the split of a saved table."""
+
+    split: str
+    file: str | None
+    rows: int
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What a manifest table is made of.
+
+    form : "arrow" or "parquet"
+    splits : mapping of str to sequence of Piece
+    identity : mapping of str to str
+        Per split, what changes when its rows do.
+    """
+
+    path: str
+    form: str
+    splits: Mapping[str, Sequence[Piece]]
+    identity: Mapping[str, str]
+
+    def durations(self, piece: Piece) -> np.ndarray:
+        """Return the seconds of each row of a piece, (rows,) float64; zeros where the table does not tell."""
+        if piece.file is None:
+            table = open_manifest(self.path)[piece.split]
+            known = "duration" in table.column_names
+            return np.asarray(table.with_format("numpy")["duration"][:]) if known else np.zeros(piece.rows)
+        fs, path = filesystem(piece.file)
+        with fs.open(path, "rb") as source, pq.ParquetFile(source) as file:
+            if "duration" not in file.schema_arrow.names:
+                return np.zeros(piece.rows)
+            return file.read(columns=["duration"]).column("duration").to_numpy()
+
+
+def open_manifest(path: str | Path) -> DatasetDict:
+    """Open a manifest table: what `load --out` or `save_to_disk` wrote, or what `prepare` wrote.
+
+    Raises
+    ------
+    TableError
+        If there is no table.
+    """
+    if is_saved(path):
+        table = load_from_disk(str(path))
+        return table if isinstance(table, DatasetDict) else DatasetDict({ONE_SPLIT: table})
+    return open_shards(path, parquet_files(path))
+
+
+def pieces(path: str | Path) -> Pieces:
+    """Return what a manifest table is made of.
+
+    Raises
+    ------
+    TableError
+        If there is no table.
+    """
+    if is_saved(path):
+        table = open_manifest(path)
+        splits = {split: [Piece(split, None, len(part))] for split, part in table.items()}
+        return Pieces(str(path), "arrow", splits, {split: _state(Path(path), split) for split in table})
+    files = parquet_files(path)
+    fs, _ = filesystem(path)
+    splits = {split: [Piece(split, name, _length(name)) for name in names] for split, names in files.items()}
+    sizes = {
+        split: [(Path(n).name, fs.info(filesystem(n)[1])["size"]) for n in names] for split, names in files.items()
+    }
+    return Pieces(str(path), "parquet", splits, {split: digest(held) for split, held in sizes.items()})
+
+
+def is_saved(path: str | Path) -> bool:
+    """Return whether `save_to_disk` wrote a table here."""
+    return any(Path(path, name).is_file() for name in SAVED)
+
+
+def parquet_files(path: str | Path) -> dict[str, list[str]]:
+    """Return the Parquet shards of each split, in order.
+
+    Raises
+    ------
+    TableError
+        If there are none, or some of a split are missing.
+    """
+    fs, root = filesystem(path)
+    names = sorted(fs.glob(f"{root}/data/*.parquet"))
+    if not names:
+        raise TableError(
+            f"{path} holds no table: write one with `python -m builders load CORPUS --data-dir DIR --out {path}`, "
+            "or with `python -m builders prepare`"
+        )
+    return by_split([fs.unstrip_protocol(name) for name in names], path)
+
+
+def by_split(names: Sequence[str], path: str | Path) -> dict[str, list[str]]:
+    """Sort shards by split.
+
+    Raises
+    ------
+    TableError
+        If some of a split are missing.
+    """
+    found: dict[str, list[str]] = {}
+    for name in names:
+        match = SHARD.fullmatch(name.rsplit("/", 1)[-1])
+        if match is None:
+            raise TableError(f"{name} is no shard of a table: expected data/<split>-00000-of-00001.parquet")
+        found.setdefault(match["split"], []).append(name)
+    for split, held in found.items():
+        count = int(SHARD.fullmatch(held[0].rsplit("/", 1)[-1])["count"])
+        if len(held) != count:
+            raise TableError(f"{path}: {len(held)} of {count} shards of split {split!r} are there: finish its run")
+    return found
+
+
+def open_shards(path: str | Path, files: Mapping[str, Sequence[str]]) -> DatasetDict:
+    """Open Parquet shards; `datasets` keeps them as Arrow in its cache."""
+    local = {split: [name.removeprefix("file://") for name in names] for split, names in files.items()}
+    return load_dataset("parquet", data_files=local)
+
+
+def open_arrow(files: Sequence[Path]) -> Dataset:
+    """Open Arrow shards of one split where they lie, mapped from disk."""
+    parts = [Dataset.from_file(str(file)) for file in files]
+    return concatenate_datasets([part for part in parts if len(part)] or parts[:1])
+
+
+def _length(name: str) -> int:
+    fs, path = filesystem(name)
+    with fs.open(path, "rb") as source:
+        return pq.read_metadata(source).num_rows
+
+
+def _state(path: Path, split: str) -> str:
+    # state.json holds the fingerprint that `datasets` gave the rows
+    files = [path / split / "state.json", path / "state.json"]
+    return digest([next(file.read_text(encoding="utf-8") for file in files if file.exists())])

@@ -60,6 +60,8 @@ class Facts:
         Address that the archives' names are appended to, where they are open to all.
     archives, archive_patterns : sequence
         The published archives, and patterns of the names under which copies go around.
+    placed : sequence of str
+        Patterns of archives in folders of the corpus, whose members count as unpacked there.
     channel : str
         Which channel of a multi-channel recording is the mono signal: ``mean`` or its number.
     labels, own_labels
@@ -71,6 +73,8 @@ class Facts:
     absent_ok : bool
         Nobody has all the recordings that the metadata name (videos that are gone): those that are not there are
         listed and counted apart from bad ones, `max_bad` is not about them, and a split without any is left out.
+    text_gaps : bool
+        Whether the corpus as published has rows without text beside rows with text: laughter, noise.
     version : int
         Output version of the corpus module, raised when its rows change.
     """
@@ -87,11 +91,13 @@ class Facts:
     download: str = ""
     archives: Sequence[Archive] = ()
     archive_patterns: Sequence[str] = ()
+    placed: Sequence[str] = ()
     labels: Sequence[str] = ()
     own_labels: Mapping[str, Any] = field(default_factory=dict)
     audio_columns: Sequence[str] = ()
     private_only: str = ""
     absent_ok: bool = False
+    text_gaps: bool = False
     version: int = 1
 
 
@@ -103,6 +109,9 @@ class CorpusConfig(datasets.BuilderConfig):
         The splits that it can have; those that are not on disk are left out.
     archives : sequence of str
         Patterns of the archives that it needs; empty stands for all archives of the corpus.
+    fetched : sequence of str or None
+        Patterns of those that are fetched where no folder is given; empty is `archives`, None is that a folder must
+        be given.
     max_bad : float
         Share of quarantined recordings, 0 to 1, above which the run fails.
     trust : bool
@@ -113,6 +122,7 @@ class CorpusConfig(datasets.BuilderConfig):
 
     splits: Mapping[str, Expected] = field(default_factory=dict)
     archives: Sequence[str] = ()
+    fetched: Sequence[str] | None = ()
     max_bad: float = 0.01
     trust: bool = False
     identity: str = ""
@@ -160,6 +170,10 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
         audio, segments = self.audio(row)
         more = self._more_audio(row)
         return {**dict.fromkeys(self.FACTS.audio_columns), **_made(row, audio, segments), **more}
+
+    def further(self, files: Files) -> Iterable[Archive]:
+        """Return what is fetched besides the archives, once these are there: files that they name."""
+        return ()
 
     def identity(self, options: Mapping[str, Any]) -> list[Any]:
         """Return what decides the table's bytes; a corpus with further inputs adds their fingerprints."""
@@ -328,17 +342,24 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
             return None
         if data_dir is None:
             raise CorpusError(f"{_name(self)} needs data_dir, the folder or archive of the corpus. {self.FACTS.access}")
-        patterns = self._archives(config_name) or (*_names(self.FACTS.archives), *self.FACTS.archive_patterns)
-        return Files(absolute(data_dir), archives=patterns, root=self.FACTS.root)
+        patterns = self._archives(config_name) or (*_top_names(self.FACTS.archives), *self.FACTS.archive_patterns)
+        return Files(absolute(data_dir), archives=patterns, placed=self.FACTS.placed, root=self.FACTS.root)
+
+    def _known(self, config_name: str | None) -> CorpusConfig:
+        """Return a configuration as the corpus states it, an empty one if there is none of that name."""
+        name = config_name or self.DEFAULT_CONFIG_NAME
+        return next((config for config in self.BUILDER_CONFIGS if config.name == name), CorpusConfig())
 
     def _archives(self, config_name: str | None) -> Sequence[str]:
         """Return the patterns of the archives that a configuration needs, empty for all."""
-        name = config_name or self.DEFAULT_CONFIG_NAME
-        return next((config.archives for config in self.BUILDER_CONFIGS if config.name == name), ())
+        return self._known(config_name).archives
 
     def _remote(self, config_name: str | None) -> list[Archive]:
         """Return the archives that a configuration is fetched from; empty where not all are open."""
-        patterns = self._archives(config_name) or _names(self.FACTS.archives)
+        fetched = self._known(config_name).fetched
+        if fetched is None:
+            return []
+        patterns = fetched or self._archives(config_name) or _names(self.FACTS.archives)
         named = (a for a in self.FACTS.archives if any(fnmatch.fnmatch(a.name, pattern) for pattern in patterns))
         base = self.FACTS.download
         wanted = [replace(a, url=a.url or (f"{base}{a.name}" if base else None)) for a in named]
@@ -347,7 +368,17 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
     def _fetched(self) -> Files:
         remote = self._remote(self.config.name)
         folder = fetch(remote, cache_dir("downloads", self.name))
-        return Files(folder, archives=(*_names(remote), *self.FACTS.archive_patterns), root=self.FACTS.root)
+        patterns = (*_top_names(remote), *self.FACTS.archive_patterns)
+
+        def opened() -> Files:
+            return Files(folder, archives=patterns, placed=self.FACTS.placed, root=self.FACTS.root)
+
+        files = opened()
+        if further := list(self.further(files)):
+            files.close()
+            fetch(further, folder)
+            files = opened()
+        return files
 
     def _nothing_found(self) -> CorpusError:
         seen = "" if self.files is None else f" in {self.files.path}, which holds {self.files.summary()}"
@@ -359,6 +390,11 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
 
 def _names(archives: Sequence[Archive]) -> tuple[str, ...]:
     return tuple(archive.name for archive in archives)
+
+
+def _top_names(archives: Sequence[Archive]) -> tuple[str, ...]:
+    """Return the names without a folder: as a pattern, one with a folder stands for an archive inside the corpus."""
+    return tuple(name for name in _names(archives) if "/" not in name)
 
 
 def _name(builder: CorpusBuilder) -> str:

@@ -42,23 +42,37 @@ class Files:
         Patterns of the archives' file names, any case. One archive given as `path` may have any name.
         A pattern with a slash, e.g. ``wav/S*.tar.gz``, is one of tars inside the corpus, which count as unpacked,
         or of Parquet shards, e.g. ``eval/*.parquet``, which count as the files and the rows in them.
+    placed : sequence of str
+        Patterns of paths below `path` of archives, e.g. ``*/audio/train.tar.gz``, whose members count as unpacked in
+        the folder that the archive lies in.
     root : str
         Regular expression of what comes before the corpus' own paths, cut off each name, so that
         a member has the same name whether the user points at the top folder or at the one above.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, archives: Sequence[str] = (), root: str = "") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        archives: Sequence[str] = (),
+        placed: Sequence[str] = (),
+        root: str = "",
+    ) -> None:
         self.path = Path(path).absolute()
         self.root = root
         self.sources: list[Source] = [open_source(self.path)]
+        self._above: dict[Path, str] = {}  # folders that placed archives lie in, with their slash
         if self.path.is_dir():
-            self.sources += [open_source(found) for found in sorted(find_archives(self.path, archives))]
-        inside = [pattern for pattern in archives if "/" in pattern]
+            there = {found for pattern in placed for found in self.path.glob(f"**/{pattern}")}
+            self._above = {path: f"{path.parent.relative_to(self.path).as_posix()}/" for path in there}
+            found = {*find_archives(self.path, archives), *there}
+            self.sources += [open_source(archive) for archive in sorted(found)]
+        inside = sorted(pattern for pattern in archives if "/" in pattern)
         if tars := [pattern for pattern in inside if not pattern.endswith(PARQUET)]:
             self.sources = [Nested(source, tars) for source in self.sources]
         if tables := [pattern for pattern in inside if pattern.endswith(PARQUET)]:
             self.sources = [Shards(source, tables) for source in self.sources]
-        self.fingerprint = digest([INDEX_VERSION, root, *(source.fingerprint() for source in self.sources)])
+        self.fingerprint = digest([INDEX_VERSION, root, *inside, *(source.fingerprint() for source in self.sources)])
         self._connection: sqlite3.Connection | None = None
         self._process = 0
 
@@ -165,11 +179,13 @@ class Files:
         label = f"Indexing {source.path.name}"
         # A short scan shows no bar.
         for member in tqdm(source.scan(), desc=label, unit=" members", delay=2, mininterval=1):
-            yield self._name(member.name, source.path), number, member.path, member.size, member.position
+            above = self._above.get(source.path, "").removeprefix("./")
+            name = self._name(f"{above}{member.name}", source.path)
+            yield name, number, member.path, member.size, member.position
 
     def _name(self, name: str, source: Path) -> str:
         # The user may point into the corpus: the folder's own name can be the part that tells the split.
-        within = f"{source.name}/{name}" if source.is_dir() else name
+        within = f"{self.path.name}/{name}" if source.is_dir() or source in self._above else name
         found = re.match(self.root, within) if self.root else None
         return within[found.end() :] if found else name
 

@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
-from builders.cache import absolute
 from builders.files import Files
-
-
-def packed_language(data_dir: str, language: str) -> Path:
-    """Return the folder of one language where its audio is packed there, else `data_dir` itself.
-
-    The archives of all languages have members of the same names (``train/1.wav``), so that they can't be opened
-    together: ``data/<language>/audio/train.tar.gz``, ``data/<language>/train/train_part_0.tar.gz``.
-    """
-    folders = [absolute(data_dir) / below for below in (f"data/{language}", language)]
-    return next((folder for folder in folders if any(folder.glob("*/*.tar.gz"))), absolute(data_dir))
 
 
 class Shards:

@@ -15,6 +15,7 @@ from builders.files import Files
 from builders.listing import Utterance
 from builders.lookup import Lookup
 
+DOWNLOAD = "https://dl.fbaipublicfiles.com/mls/"
 PARTS = {"train": "train", "validation": "dev", "test": "test"}
 FORMATS = ("flac", "opus")  # where both are there, the lossless one is read
 # Names of the configurations that train on part of the data, and the corpus' lists that they are made of.
@@ -49,7 +50,7 @@ class MlsConfig(CorpusConfig):
     limited : sequence of str
         The lists, ``9hr`` and ``1hr``, that `train` is made of; empty is all of it.
     form : {"flac", "opus"} or None
-        Which of the two to read; None is the one that is there.
+        Which of the two to read; None is the one that is there. Fetched is Opus, which is a quarter as large.
     """
 
     mls_language: str = ""
@@ -73,7 +74,10 @@ def configurations(
     prefix : str
         Before the names of the configurations, where a corpus has several languages.
     """
-    common = {"mls_language": language, "code": code, "archives": [f"mls_{language}.*", f"mls_{language}_opus.*"]}
+    common = {
+        "mls_language": language, "code": code,
+        "archives": [f"mls_{language}.*", f"mls_{language}_opus.*"], "fetched": [f"mls_{language}_opus.tar.gz"],
+    }  # fmt: skip
     yield MlsConfig(name=prefix or "default", splits=published, **common)
     for name, lists in LIMITED.items():
         counts = [limited[part] for part in lists]

@@ -27,20 +27,31 @@ class Finding(NamedTuple):
 def verify(builder: CorpusBuilder, table: DatasetDict | None = None) -> list[Finding]:
     """Compare each split of a configuration with its published numbers.
 
+    A difference are files that are named and not there, unless as many are there as were published, rows without
+    text where others have text, and other numbers.
+
     Parameters
     ----------
     builder : CorpusBuilder
     table : DatasetDict, optional
         What the builder made of the corpus; without it nothing is decoded and hours are not compared.
     """
-    return [_finding(builder, split, expected, table) for split, expected in builder.config.splits.items()]
+    splits = builder.config.splits
+    texts = {split: builder.listing(split).column("text") for split in splits}
+    gaps = dict.fromkeys(splits, 0)
+    if not builder.FACTS.text_gaps and any(text.null_count < len(text) for text in texts.values()):
+        gaps = {split: text.null_count for split, text in texts.items()}
+    return [_finding(builder, split, expected, table, gaps[split]) for split, expected in splits.items()]
 
 
-def _finding(builder: CorpusBuilder, split: str, expected: Expected, table: DatasetDict | None) -> Finding:
+def _finding(
+    builder: CorpusBuilder, split: str, expected: Expected, table: DatasetDict | None, without_text: int
+) -> Finding:
     places = builder.listing(split).column("source_number")
     listed, absent = len(places), pc.sum(pc.equal(places, ABSENT[0])).as_py() or 0
     there, hours = listed - absent, None
-    problems = [f"{absent} files missing"] if absent else []
+    problems = [f"{absent} files missing"] if absent and there != expected.utterances else []
+    problems += [f"{without_text} without text"] if without_text else []
     if table is not None:
         rows = table.get(split)
         hours = sum(rows.data.column("duration").to_numpy()) / 3600 if rows is not None else 0.0

@@ -20,6 +20,8 @@ from builders.listing import Utterance
 logger = logging.getLogger(__name__)
 
 PARTS = {"train": "train", "validation": "dev", "test": "test"}
+# Numbers of the speakers: those of dev and test come behind those of train, without a gap between the parts.
+FIRST = {"test": 764, "dev": 724, "train": 0}
 GENDERS = {"F": "female", "M": "male"}
 # The few Latin letters are full width, A at FF21, a at FF41; recipes write them as ASCII capitals.
 LATIN = {first + letter: 0x41 + letter for first in (0xFF21, 0xFF41) for letter in range(26)}
@@ -58,15 +60,17 @@ class Aishell1(CorpusBuilder):
     def utterances(self, files: Files, split: str) -> Iterator[Utterance]:
         """Yield the utterances of a split that have a transcript; 325 recordings were published without one."""
         part = PARTS[split]
-        part_of = functools.lru_cache(lambda speaker: next(find_parts(files, speaker), None))
+        part_of = functools.lru_cache(lambda speaker: next(find_parts(files, speaker), published_part(speaker)))
+        here = next(files.names(f"{part}/*.wav"), None) is not None
         genders = read_genders(files)
         there = 0
         for name, words in read_transcript(files):
             speaker = name[6:11]
             member = f"{part}/{speaker}/{name}.wav"
             there += member in files
-            # A recording that is not there belongs to the split that has the speaker's others, and is quarantined.
-            if member in files or part_of(speaker) == part:
+            # A recording that is not there belongs to the split that has the speaker's others, or would have them,
+            # and is quarantined; a split of which nothing is there is left out.
+            if member in files or (here and part_of(speaker) == part):
                 labels = {"gender": genders.get(speaker), "text_words": words}
                 yield Utterance(name, member, normal(words), speaker, labels=labels)
         without = sum(1 for _ in files.names(f"{part}/S*.wav")) - there
@@ -77,6 +81,12 @@ class Aishell1(CorpusBuilder):
 def find_parts(files: Files, speaker: str) -> Iterator[str]:
     """Yield the parts, ``train``, ``dev`` or ``test``, that hold audio of a speaker: one, if any."""
     return (part for part in PARTS.values() if next(files.names(f"{part}/{speaker}/*"), None))
+
+
+def published_part(speaker: str) -> str:
+    """Return the part that a speaker, ``S0002``, belongs to by number."""
+    number = int(speaker[1:]) if speaker[1:].isdigit() else 0
+    return next(part for part, first in FIRST.items() if number >= first)
 
 
 def read_transcript(files: Files) -> Iterator[tuple[str, str]]:

@@ -7,35 +7,25 @@ Source: Carletta et al. (2005), https://groups.inf.ed.ac.uk/ami/corpus/. Recordi
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from datasets import Value
 
+from builders.ami.meetings import PARTITIONS, described, of_meeting, read_meetings, read_participants, split_of
 from builders.corpus import Archive, CorpusBuilder, CorpusConfig, Expected, Facts
-from builders.errors import CorpusError
 from builders.files import Files
 from builders.listing import Utterance
-from builders.nxt import NITE_ID, Token, Turn, parse, read_tokens, read_turns, text_of
+from builders.nxt import Token, Turn, read_tokens, read_turns, text_of
 from builders.schema import Segment
 
 logger = logging.getLogger(__name__)
 
+SITE = "https://groups.inf.ed.ac.uk/ami"
 RECORDING = r"(?P<meeting>[A-Z]{2}\d{4}[a-e]?)\.(?:Headset-\d|Mix-Headset|Array\d-\d\d)\.wav"
 STREAMS = {"ihm": "Headset-{channel}", "sdm": "Array1-01", "mix": "Mix-Headset"}
 NO_ARRAY = ("IS1003b", "IS1007d")  # were never published
-# Of the partition full-corpus-asr; the others move four groups, and one leaves out what is no scenario.
-VALIDATION = ("ES2011", "IS1008", "TS3004", "IB4001", "IB4002", "IB4003", "IB4004", "IB4010", "IB4011")
-TEST = ("ES2004", "IS1009", "TS3003", "EN2002")
-MOVED = {"ES2003": "validation", "TS3006": "validation", "ES2014": "test", "TS3007": "test"}
-LEFT_OUT = ("IB4005",)
-PARTITIONS = ("full-corpus-asr", "full-corpus", "scenario-only")
-SITES = {"E": "Edinburgh", "I": "Idiap", "T": "TNO"}
-KINDS = {"S": "scenario", "N": "natural", "B": "other scenario"}
-GENDERS = {"F": "female", "M": "male"}
-LANGUAGES = {"E": "English", "D": "Dutch"}  # third letter of a participant's id; O is any other
 
 
 @dataclass
@@ -56,15 +46,23 @@ class Ami(CorpusBuilder):
         title="AMI Meeting Corpus",
         homepage="https://groups.inf.ed.ac.uk/ami/corpus/",
         licence="CC BY 4.0",
-        access="AMI is open: fetch <meeting>.<stream>.wav and ami_public_manual_1.6.2.zip from "
-        "https://groups.inf.ed.ac.uk/ami/download/ and pass data_dir=<folder of both>",
+        access="AMI is open: without data_dir recordings and annotations are fetched from "
+        "https://groups.inf.ed.ac.uk/ami/download/",
         citation="Carletta, J., et al. (2005). The AMI Meeting Corpus: A pre-announcement. MLMI.",
         language="en",
         channel="0",  # all streams are mono but the headsets of ES2010d, whose two channels are equal
         root=rf"^(?:.*/)?(?={RECORDING}$|(?:words|segments|corpusResources)/[^/]+\.xml$)",
-        archives=(Archive("ami_public_manual_1.6.2.zip", 22_887_865),),
+        archives=(
+            Archive(
+                "ami_public_manual_1.6.2.zip",
+                22_887_865,
+                url=f"{SITE}/AMICorpusAnnotations/ami_public_manual_1.6.2.zip",
+                sha256="b56e5babb2496b8795deeeda7e71178d7fbc9963f94276cf2a3f4b56ebbc9f9d",
+            ),
+        ),
         archive_patterns=("ami_public_manual*", "*amicorpus*"),
         labels=("gender", "age", "category"),
+        text_gaps=True,
         own_labels={
             "meeting": Value("string"),
             "site": Value("string"),
@@ -107,17 +105,15 @@ class Ami(CorpusBuilder):
         if absent:
             logger.warning("%s: no recording of %d meetings is there: left out", split, absent)
 
-
-def split_of(meeting: str, partition: str) -> str | None:
-    """Return the split that a meeting belongs to, None where the partition leaves it out."""
-    if partition not in PARTITIONS:
-        raise CorpusError(f"unknown partition {partition!r}: expected one of {list(PARTITIONS)}")
-    if meeting in LEFT_OUT or (partition == "scenario-only" and meeting[1] != "S"):
-        return None
-    group = meeting[:6]
-    if partition != PARTITIONS[0] and group in MOVED:
-        return MOVED[group]
-    return "validation" if group in VALIDATION else "test" if group in TEST else "train"
+    def further(self, files: Files) -> Iterator[Archive]:
+        """Yield the recordings of the configuration's microphones, of all meetings that are in a split."""
+        microphone = self.config.name.partition("_")[0]
+        for meeting, speakers in read_meetings(files):
+            if not split_of(meeting, self.config.partition) or (microphone == "sdm" and meeting in NO_ARRAY):
+                continue
+            for stream in {STREAMS[microphone].format(**known): None for known in speakers.values()}:
+                name = f"{meeting}.{stream}.wav"
+                yield Archive(name, url=f"{SITE}/AMICorpusMirror/amicorpus/{meeting}/audio/{name}", may_lack=True)
 
 
 def meeting_turns(
@@ -168,51 +164,3 @@ def timed(tokens: Iterable[Token], start: float = 0.0, end: float = float("inf")
             continue
         first, last = (round(min(max(time, start), end) - start, 6) for time in (token.start, token.end))
         yield Segment("words" if token.kind == "w" else "events", first, last, token.label)
-
-
-def of_meeting(meeting: str) -> dict[str, str | None]:
-    """Return what the letters of a meeting's id say: site and kind."""
-    return {"meeting": meeting, "site": SITES.get(meeting[0]), "category": KINDS.get(meeting[1])}
-
-
-def described(participant: str) -> dict[str, str | None]:
-    """Return what the letters of a participant's id say, e.g. FEE005: gender, site, native language."""
-    if not re.match(r"[MF][IET][EDO]\d", participant):
-        return {}
-    return {"gender": GENDERS[participant[0]], "native_language": LANGUAGES.get(participant[2])}
-
-
-def read_meetings(files: Files) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-    """Read meetings.xml: meeting, and for each agent the number of the headset, the participant and the role.
-
-    <meeting nite:id="m1" observation="ES2002a" type="scenario">
-      <speaker nite:id="s1" nxt_agent="A" channel="1" global_name="MEE006" role="PM"/>
-      <speaker nite:id="s2" nxt_agent="B" channel="0" global_name="FEE005" role="ID"/>
-    """
-    name = "corpusResources/meetings.xml"
-    for meeting in parse(files.read(name), name).iter("meeting") if name in files else ():
-        title = meeting.attrib["observation"]
-        yield title, {
-            speaker.attrib["nxt_agent"]: {
-                "channel": speaker.get("channel"), "role": speaker.get("role"),
-                "name": speaker.get("global_name") or f"{title}_{speaker.attrib['nxt_agent']}",
-            }
-            for speaker in sorted(meeting.iter("speaker"), key=lambda speaker: speaker.attrib["nxt_agent"])
-        }  # fmt: skip
-
-
-def read_participants(files: Files) -> dict[str, dict[str, str]]:
-    """Read participants.xml where it is there: participant to gender, age, native language.
-
-    <participant nite:id="FEE005" sex="F" age_at_collection="23" native_language="English" meeting="ES2002">
-    """
-    name = "corpusResources/participants.xml"
-    found = {}
-    for element in parse(files.read(name), name).iter("participant") if name in files else ():
-        row = {
-            "gender": GENDERS.get(element.get("sex", "")[:1].upper()),
-            "age": element.get("age_at_collection"),
-            "native_language": element.get("native_language"),
-        }
-        found[element.get(NITE_ID, "")] = {key: value for key, value in row.items() if value}
-    return found

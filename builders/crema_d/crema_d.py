@@ -14,7 +14,7 @@ from typing import Any
 from datasets import List, Value
 
 from builders.audio import Normalised
-from builders.corpus import CorpusBuilder, CorpusConfig, Expected, Facts
+from builders.corpus import Archive, CorpusBuilder, CorpusConfig, Expected, Facts
 from builders.emotions import emotion
 from builders.files import Files
 from builders.lfs import refuse_pointer
@@ -39,6 +39,7 @@ SENTENCES = {
 LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": None}  # stated for one sentence (IEO) only
 GENDERS = {"Male": "male", "Female": "female"}
 VOTES = {"voice": "Voice", "face": "Face", "multimodal": "MultiModal"}  # our prefix, theirs
+MEDIA = "https://media.githubusercontent.com/media/CheyneyComputerScience/CREMA-D/master/"  # what Git LFS holds
 
 
 class CremaD(CorpusBuilder):
@@ -48,12 +49,18 @@ class CremaD(CorpusBuilder):
         title="CREMA-D: Crowd-sourced Emotional Multimodal Actors Dataset",
         homepage="https://github.com/CheyneyComputerScience/CREMA-D",
         licence="ODbL 1.0, contents DbCL 1.0",
-        access="CREMA-D is open: clone https://github.com/CheyneyComputerScience/CREMA-D with git-lfs (a zip download "
-        "of it holds no audio) and pass data_dir=<the clone, or its AudioWAV>",
+        access="CREMA-D is open: without data_dir tables and WAV are fetched from "
+        "https://github.com/CheyneyComputerScience/CREMA-D; for MP3 clone it with git-lfs (a zip download of it holds "
+        "no audio) and pass data_dir=<the clone>",
         citation="Cao, H., Cooper, D. G., Keutmann, M. K., Gur, R. C., Nenkova, A., Verma, R. (2014). CREMA-D: "
         "Crowd-sourced Emotional Multimodal Actors Dataset. IEEE Transactions on Affective Computing 5(4).",
         language="en",
         root=rf"^(?:.*?/)??(?=Audio(?:WAV|MP3)/{NAME}\.)|^(?:.*/)?(?=\w+\.csv$)",
+        download="https://raw.githubusercontent.com/CheyneyComputerScience/CREMA-D/master/",
+        archives=tuple(
+            Archive(name)
+            for name in ("SentenceFilenames.csv", "VideoDemographics.csv", "processedResults/summaryTable.csv")
+        ),
         archive_patterns=("*crema*",),
         labels=("gender", "age", "emotion"),
         own_labels={
@@ -69,7 +76,7 @@ class CremaD(CorpusBuilder):
     )
     BUILDER_CONFIGS = [
         CorpusConfig(name="wav", description="16 kHz WAV.", splits={"train": Expected(7442)}),
-        CorpusConfig(name="mp3", description="The MP3 copies.", splits={"train": Expected(7442)}),
+        CorpusConfig(name="mp3", description="The MP3 copies.", splits={"train": Expected(7442)}, fetched=None),
     ]
     DEFAULT_CONFIG_NAME = "wav"
 
@@ -84,6 +91,11 @@ class CremaD(CorpusBuilder):
         for stem in dict.fromkeys(itertools.chain(listed, there)):
             member = there.get(stem, f"{folder}{stem}.{suffix}")  # absent: quarantined
             yield clip(stem, member, actors, votes)
+
+    def further(self, files: Files) -> Iterator[Archive]:
+        """Yield the clips that the repository's list names."""
+        for stem in read_names(files):
+            yield Archive(f"AudioWAV/{stem}.wav", url=f"{MEDIA}AudioWAV/{stem}.wav", may_lack=True)
 
     def audio(self, row: Mapping[str, Any]) -> tuple[Normalised, Sequence[Segment] | None]:
         """Return the normalised audio of a row; say of a Git LFS pointer that it is one."""

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from datasets import Value
 
-from builders.corpus import CorpusBuilder, CorpusConfig, Expected, Facts
+from builders.corpus import Archive, CorpusBuilder, CorpusConfig, Expected, Facts
 from builders.files import Files
-from builders.hub_layout import Shards, packed_language
+from builders.hub_layout import Shards
 from builders.listing import Utterance
 from builders.tsv import read_tsv
 
@@ -35,6 +35,7 @@ COUNTS = {  # train, dev, test
     "de_de": (2987, 363, 862), "el_gr": (3215, 271, 650), "en_us": (2602, 394, 647), "es_419": (2796, 408, 908),
     "et_ee": (2501, 387, 893), "fa_ir": (3101, 369, 871), "ff_sn": (3235, 273, 660),
 }  # fmt: skip
+SIZES = {"cmn_hans_cn": (2522990658, "cd39a9c9ac596fb561ad90353660889e"), "pt_br": (2682883058,)}  # bytes, MD5
 
 
 class Fleurs(CorpusBuilder):
@@ -44,11 +45,15 @@ class Fleurs(CorpusBuilder):
         title="FLEURS: Few-shot Learning Evaluation of Universal Representations of Speech",
         homepage="https://huggingface.co/datasets/google/fleurs",
         licence="CC BY 4.0",
-        access="FLEURS is open: fetch data/<language> of https://huggingface.co/datasets/google/fleurs, or "
-        "<language>.tar.gz, and pass data_dir=<its folder or the archive>",
+        access="FLEURS is open: without data_dir <language>.tar.gz is fetched from "
+        "https://storage.googleapis.com/xtreme_translations/FLEURS102/; copies of "
+        "https://huggingface.co/datasets/google/fleurs are read as well: pass data_dir=<folder or archive>",
         citation="Conneau, A., Ma, M., Khanuja, S., Zhang, Y., Axelrod, V., Dalmia, S., Riesa, J., Rivera, C., "
         "Bapna, A. (2023). FLEURS: Few-shot Learning Evaluation of Universal Representations of Speech. SLT 2022.",
         root=rf"^(?:.*/)?(?={ANY}/(?:audio/|train/|dev/|test/|\w+\.tsv$))",
+        download="https://storage.googleapis.com/xtreme_translations/FLEURS102/",
+        archives=tuple(Archive(f"{language}.tar.gz", *SIZES.get(language, ())) for language in LANGUAGES),
+        placed=tuple(f"{part}.tar.gz" for part in TABLES.values()),
         labels=("gender", "subset"),
         own_labels={
             "flores_id": Value("int32"),  # of the sentence, the same in all languages
@@ -58,7 +63,7 @@ class Fleurs(CorpusBuilder):
     )
     BUILDER_CONFIGS = [
         CorpusConfig(name=name, description=description,
-                     archives=[*archives, *(f"{part}.tar.gz" for part in ("train", "dev", "test"))],
+                     archives=archives,
                      splits=dict(zip(TABLES, map(Expected, COUNTS.get(name, (None,) * 3)), strict=True)))
         for name, description, archives in (
             ("all", "All languages that are there.", [f"{language}.*" for language in LANGUAGES]),
@@ -77,10 +82,6 @@ class Fleurs(CorpusBuilder):
                 audio = Shards(files, folders)
                 for cells in read_tsv(files.lines(table[0]), COLUMNS):
                     yield sentence(cells, language, audio)
-
-    def _open_files(self, data_dir: str | None, config_name: str | None) -> Files | None:
-        folder = data_dir and str(packed_language(data_dir, config_name or "all"))
-        return super()._open_files(folder, config_name)
 
 
 def sentence(cells: dict[str, str], language: str, audio: Shards) -> Utterance:

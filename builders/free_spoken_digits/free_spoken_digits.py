@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from datasets import Value
 
-from builders.corpus import CorpusBuilder, CorpusConfig, Expected, Facts
+from builders.corpus import Archive, CorpusBuilder, CorpusConfig, Expected, Facts
 from builders.errors import CorpusError
 from builders.files import Files
 from builders.listing import Utterance
@@ -38,12 +38,18 @@ class FreeSpokenDigits(CorpusBuilder):
         title="Free Spoken Digit Dataset (FSDD)",
         homepage="https://github.com/Jakobovski/free-spoken-digit-dataset",
         licence="CC BY-SA 4.0",
-        access="FSDD is open: fetch https://github.com/Jakobovski/free-spoken-digit-dataset (a clone or the zip of a "
-        "tag) and pass data_dir=<folder or archive>",
+        access="FSDD is open: without data_dir v1.0.10 of https://github.com/Jakobovski/free-spoken-digit-dataset is "
+        "fetched; for another tag pass data_dir=<its folder or archive>",
         citation="Jackson, Z., Souza, C., Flaks, J., Pan, Y., Nicolas, H., Thite, A. (2018). "
         "Jakobovski/free-spoken-digit-dataset: v1.0.8. Zenodo. https://doi.org/10.5281/zenodo.1342401",
         language="en",
         root=r"^(?:.*/)?(?=recordings/\d_|metadata\.py$)",
+        archives=(
+            Archive(
+                "free-spoken-digit-dataset-1.0.10.tar.gz",
+                url="https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz",
+            ),
+        ),
         archive_patterns=("*free*spoken*digit*", "*fsdd*"),
         labels=("gender", "accent"),
         own_labels={"digit": Value("int32"), "number": Value("int32")},

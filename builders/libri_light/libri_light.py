@@ -22,7 +22,7 @@ from datasets import List, Value
 
 from builders.corpus import Archive, CorpusBuilder, CorpusConfig, Expected, Facts
 from builders.files import Files
-from builders.librispeech.librispeech import read_transcript
+from builders.libri_light.transcribed import LIMITED, limited
 from builders.listing import Utterance
 from builders.schema import SAMPLING_RATE, Segment
 
@@ -33,24 +33,20 @@ ARCHIVES = {
     "medium": Archive("medium.tar", md5="c75e7ac62471bfbf2db77528d62a9b74"),
     "large": Archive("large.tar", md5="4dfbac018f50b99797ece101fc9f0c30"),
     "duplicate": Archive("duplicate.tar"),
-    "limited": Archive("librispeech_finetuning.tgz"),
+    "limited": Archive(
+        "librispeech_finetuning.tgz", sha256="5d1efdc777b548194d7e09ba89126e2188026df9fd57aa57eb14408d2b2342af"
+    ),
 }
 SUBSETS = {
     "small": (("small",), 577.0), "medium": (("medium",), 5193.0), "large": (("large",), 51934.0),
     "duplicate": (("duplicate",), 4500.0), "unlab-6k": (("small", "medium"), 5770.0),
     "unlab-60k": (("small", "medium", "large"), 57704.0),
 }  # fmt: skip
-LIMITED = {"10min": (r"1h/0", 0.17), "1h": (r"1h/[0-5]", 1.0), "10h": (r"(?:1h/[0-5]|9h)", 10.0)}
 ROOT = (
     r"^(?:.*?/)??(?=(?:small|medium|large|(?:unlab_)?duplicate)/\d+/[^/]+/[^/]+$"
     r"|(?:1h/[0-5]|9h)/(?:clean|other)/\d+/\d+/|phones/[^/]+$)"
 )
 CHAPTER = r"(?P<stem>(?:unlab_)?(?P<subset>{subset})/(?P<speaker>\d+)/(?P<book>[^/]+)/(?P<chapter>[^/]+))\.{kind}"
-LIMITED_FILE = (
-    r"(?:1h/(?P<fold>[0-5])|9h)/(?P<condition>clean|other)/(?P<reader>\d+)/(?P<chapter>\d+)/"
-    r"(?P<stem>(?P=reader)-(?P=chapter))(?:-(?P<number>\d+)\.flac|\.trans\.txt)"
-)
-FRAME = 0.01  # seconds, of the frame-wise phones
 
 
 @dataclass
@@ -90,11 +86,12 @@ class LibriLight(CorpusBuilder):
         title="Libri-Light: a benchmark for ASR with limited or no supervision",
         homepage="https://github.com/facebookresearch/libri-light",
         licence="public domain (LibriVox); code MIT",
-        access="Libri-Light is open: fetch small.tar, medium.tar, large.tar or librispeech_finetuning.tgz as "
-        "https://github.com/facebookresearch/libri-light (data_preparation) says and pass data_dir=<their folder>",
+        access="Libri-Light is open: without data_dir a subset (small 35 GB, medium 321 GB, large 3 TB) is fetched "
+        "from https://dl.fbaipublicfiles.com/librilight/data/",
         citation="Kahn, J., et al. (2020). Libri-Light: A Benchmark for ASR with Limited or No Supervision. ICASSP.",
         language="en",
         root=ROOT,
+        download="https://dl.fbaipublicfiles.com/librilight/data/",
         archives=tuple(ARCHIVES.values()),
         labels=("book", "chapter", "subset", "fold"),
         own_labels={
@@ -188,61 +185,3 @@ def joined(parts: Sequence[tuple[float, float]]) -> list[Segment]:
     """Return where the parts lie once they are put together."""
     edges = [0, *itertools.accumulate(round((end - start) * SAMPLING_RATE) for start, end in parts)]
     return [Segment("vad", a / SAMPLING_RATE, b / SAMPLING_RATE, "speech") for a, b in itertools.pairwise(edges)]
-
-
-def limited(files: Files, name: str) -> Iterator[Utterance]:
-    """Yield the utterances of a transcribed set; the transcript of a chapter comes after its audio."""
-    phones = read_phones(files)
-    wanted = re.compile(rf"{LIMITED[name][0]}/")
-    found = (path for path in files.match(LIMITED_FILE) if wanted.match(path[0]))
-    for _, chapter in itertools.groupby(found, key=lambda path: path[0].rsplit("/", 1)[0]):
-        members = list(chapter)
-        texts: dict[str, str] = {}
-        for path in members:
-            texts |= read_transcript(files, path[0]) if not path["number"] else {}
-        here = {f"{path['stem']}-{path['number']}" for path in members if path["number"]}
-        for utterance in sorted(here | set(texts)):
-            path = members[0]
-            fold = None if path["fold"] is None else int(path["fold"])
-            labels = {"chapter": path["chapter"], "subset": name, "condition": path["condition"], "fold": fold}
-            folder = path[0].rsplit("/", 1)[0]
-            sequence = phones.get(utterance)
-            segments = frames(sequence) if sequence and framewise(sequence) else ()
-            if sequence and not segments:
-                labels["phone_sequence"] = sequence
-            yield Utterance(
-                utterance, f"{folder}/{utterance}.flac", texts.get(utterance), path["reader"],
-                segments=segments, labels=labels,
-            )  # fmt: skip
-
-
-def read_phones(files: Files) -> dict[str, list[str]]:
-    """Read the phones of the transcribed sets where they are there: ``<utterance> <number> <number> ...``.
-
-    The numbers' names are in ``phones_mapping.json``, ``{"AA": 0, "AE": 1, ...}``.
-    """
-    mapping = next(files.match(r"phones/phones?_mapping\.json"), None)
-    names = json.loads(files.read_text(mapping[0])) if mapping else {}
-    symbols = {str(number): name for name, number in names.items()}
-    found = {}
-    for path in files.match(r"phones/(?:10min|1h|10h)_phones\.txt"):
-        for line in files.lines(path[0]):
-            utterance, *numbers = line.split()
-            found[utterance] = [symbols.get(number, number) for number in numbers]
-    return found
-
-
-def framewise(sequence: Sequence[str]) -> bool:
-    """Say whether the symbols are one a frame: then most equal the one before."""
-    same = sum(one == two for one, two in itertools.pairwise(sequence))
-    return same > len(sequence) / 2
-
-
-def frames(sequence: Sequence[str]) -> list[Segment]:
-    """Turn one symbol for each 10 ms into segments."""
-    segments, first = [], 0
-    for label, run in itertools.groupby(sequence):
-        last = first + len(list(run))
-        segments.append(Segment("phones", first * FRAME, last * FRAME, label))
-        first = last
-    return segments

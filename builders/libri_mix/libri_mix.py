@@ -12,12 +12,10 @@ What is in a mixture is in the metadata of that repository (``metadata/Libri2Mix
 
 from __future__ import annotations
 
-import csv
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from datasets import List, Value
@@ -25,8 +23,8 @@ from datasets import List, Value
 from builders.cache import absolute
 from builders.corpus import CorpusBuilder, CorpusConfig, Expected, Facts
 from builders.files import Files
+from builders.libri_mix.metadata import Recipe, Transcripts, clean_name, read_rows
 from builders.librispeech.librispeech import ROOT as LIBRISPEECH_ROOT
-from builders.librispeech.librispeech import read_transcript
 from builders.listing import Utterance
 from builders.schema import SAMPLING_RATE, Segment
 
@@ -36,7 +34,6 @@ MIXTURES = {2: (50_800, 13_900, 3_000, 3_000), 3: (33_900, 9_300, 3_000, 3_000)}
 HOURS = {"min": (None, 43.27, 4.51, 4.19), "max": (None, 56.37, 7.60, 7.01)}
 TABLE = r"libri[23]mix_[^/]+\.csv|(?:dev|test|train)-(?:clean|other)(?:-\d+)?\.csv"
 ROOT = rf"^(?:.*/)?(?=Libri[23]Mix/wav(?:8|16)k/)|^(?:.*/)?(?=(?:{TABLE})$)"
-CHAPTERS = 4_096  # transcripts that are kept at a time
 
 
 @dataclass
@@ -122,7 +119,7 @@ class LibriMix(CorpusBuilder):
         folder = f"Libri{config.speakers}Mix/wav{config.rate}/{config.mode}/{subset}"
         recipe = Recipe(self.tables or files, config.speakers, subset)
         snrs = read_rows(files, rf"{_top(folder)}/(?:.*/)?metrics_{subset}_mix_{config.mix}\.csv")
-        transcripts = Transcripts(self.texts, _clean(subset))
+        transcripts = Transcripts(self.texts, clean_name(subset))
         listed = read_rows(files, rf"{_top(folder)}/(?:.*/)?mixture_{subset}_mix_{config.mix}\.csv")
         there = files.match(rf"{re.escape(folder)}/mix_{config.mix}/(?P<mixture>[^/]+)\.wav")
         lying = (path["mixture"] for path in there if path["mixture"] not in listed)
@@ -167,64 +164,6 @@ class LibriMix(CorpusBuilder):
             mixture, f"{folder}/mix_{config.mix}/{mixture}.wav", texts[0] if alone else None,
             speakers[0] if alone else None, segments=segments, labels=labels, audios=members,
         )  # fmt: skip
-
-
-class Recipe:
-    """What the metadata of the LibriMix repository says of a subset's mixtures and sources."""
-
-    def __init__(self, files: Files, speakers: int, subset: str) -> None:
-        clean = _clean(subset)
-        self.rows = read_rows(files, rf"libri{speakers}mix_{clean}\.csv")
-        self._sexes = read_rows(files, rf"libri{speakers}mix_{clean}_info\.csv")
-        sources = list(read_sources(files, clean))
-        self.lengths = {source: length for source, _, length in sources}
-        self._readers = {source.split("-")[0]: sex for source, sex, _ in sources}
-
-    def gender(self, mixture: str, number: int, source: str) -> str | None:
-        """Return the gender of a mixture's source, by number from 1."""
-        sex = self._sexes.get(mixture, {}).get(f"speaker_{number}_sex") or self._readers.get(source.split("-")[0])
-        return {"F": "female", "M": "male"}.get(sex or "")
-
-
-class Transcripts:
-    """Texts of LibriSpeech by utterance; chapters are read when they are asked for."""
-
-    def __init__(self, files: Files | None, subset: str) -> None:
-        self._files, self._subset = files, subset
-        self._chapter = lru_cache(CHAPTERS)(self._read)
-
-    def get(self, utterance: str) -> str | None:
-        """Return the text of an utterance, None where it is not there."""
-        return self._chapter(utterance.rsplit("-", 1)[0]).get(utterance)
-
-    def _read(self, stem: str) -> dict[str, str]:
-        name = f"{self._subset}/{stem.replace('-', '/')}/{stem}.trans.txt"
-        return read_transcript(self._files, name) if self._files is not None and name in self._files else {}
-
-
-def read_rows(files: Files, pattern: str) -> dict[str, dict[str, str]]:
-    """Read a table of mixtures, wherever it lies; there are 50,800 mixtures at most.
-
-    mixture_ID,speaker_1_ID,speaker_1_sex,speaker_2_ID,speaker_2_sex
-    3536-8226-0026_1673-143397-0009,3536.0,F,1673.0,F
-    """
-    found = next(files.match(pattern), None)
-    return {row["mixture_ID"]: row for row in csv.DictReader(files.lines(found[0]))} if found else {}
-
-
-def read_sources(files: Files, subset: str) -> Iterator[tuple[str, str, int]]:
-    """Yield utterance, sex of its reader and samples at 16 kHz from ``metadata/LibriSpeech/<subset>.csv``.
-
-    speaker_ID,sex,subset,length,origin_path
-    6295,M,dev-clean,48080,dev-clean/6295/64301/6295-64301-0009.flac
-    """
-    found = next(files.match(rf"{subset}\.csv"), None)
-    for row in csv.DictReader(files.lines(found[0])) if found else ():
-        yield row["origin_path"].rsplit("/", 1)[-1].removesuffix(".flac"), row["sex"], int(row["length"])
-
-
-def _clean(subset: str) -> str:
-    return subset.replace("train", "train-clean") if subset.startswith("train") else f"{subset}-clean"
 
 
 def _top(folder: str) -> str:

@@ -50,11 +50,12 @@ class Mls(CorpusBuilder):
         title="Multilingual LibriSpeech (MLS), the seven languages beside English",
         homepage="https://www.openslr.org/94",
         licence="CC BY 4.0",
-        access="MLS is open: fetch a language's archive, e.g. mls_polish_opus.tar.gz, from https://www.openslr.org/94 "
-        "and pass data_dir=<its folder>",
+        access="MLS is open: without data_dir a language's Opus archive is fetched from "
+        "https://dl.fbaipublicfiles.com/mls/; for FLAC fetch e.g. mls_polish.tar.gz and pass data_dir=<its folder>",
         citation=mls_tree.CITATION,
         channel="mean",  # one channel
         root=mls_tree.ROOT,
+        download=mls_tree.DOWNLOAD,
         archives=[
             archive
             for name, flac, opus, *_ in LANGUAGES.values()

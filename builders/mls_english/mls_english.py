@@ -31,16 +31,18 @@ class MlsEnglish(CorpusBuilder):
         title="Multilingual LibriSpeech (MLS), English",
         homepage="https://www.openslr.org/94",
         licence="CC BY 4.0",
-        access="MLS is open: fetch mls_english_opus.tar.gz (651 GB; FLAC 2.4 TB), whole or in parts, from "
-        "https://www.openslr.org/94 and pass data_dir=<its folder>",
+        access="MLS is open: without data_dir mls_english_opus.tar.gz (651 GB) is fetched from "
+        "https://dl.fbaipublicfiles.com/mls/; for FLAC (2.4 TB), or parts, pass data_dir=<their folder>",
         citation=mls_tree.CITATION,
         language="en",
         channel="mean",  # one channel
         root=mls_tree.ROOT,
+        download=mls_tree.DOWNLOAD,
         archives=mls_tree.archives(
             "english", (None, "9d4249911e318c2b8dcfcfecb484d865"), (None, "60390221eec6f456611563b37f0b052c")
         ),
         labels=mls_tree.LABELS,
+        text_gaps=True,  # transcripts of nothing
         own_labels=mls_tree.OWN_LABELS,
     )
     BUILDER_CONFIG_CLASS = MlsConfig

@@ -49,17 +49,19 @@ class Ravdess(CorpusBuilder):
         title="Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS)",
         homepage="https://zenodo.org/records/1188976",
         licence="CC BY-NC-SA 4.0",
-        access="RAVDESS is open: fetch Audio_Speech_Actors_01-24.zip and Audio_Song_Actors_01-24.zip from "
-        "https://zenodo.org/records/1188976 and pass data_dir=<their folder, or where they are unpacked>",
+        access="RAVDESS is open: without data_dir it is fetched from https://zenodo.org/records/1188976",
         citation="Livingstone, S. R., Russo, F. A. (2018). The Ryerson Audio-Visual Database of Emotional Speech and "
         "Song (RAVDESS). PLoS ONE 13(5): e0196391.",
         language="en",
         channel="0",  # six files are stereo; left and right are the same in those that are speech
         # Copies hold the tree twice, as Actor_01/... and audio_speech_actors_01-24/Actor_01/...: one name for both
         root=rf"^(?:.*?/)??(?=(?:Actor_\d\d/)?{NAME}\.\w+$)",
+        download="https://zenodo.org/records/1188976/files/",
         archives=(
             Archive("Audio_Speech_Actors_01-24.zip", 208468073, "bc696df654c87fed845eb13823edef8a"),
             Archive("Audio_Song_Actors_01-24.zip", 225505317, "5411230427d67a21e18aa4d466e6d1b9"),
+            *(Archive(f"Video_Speech_Actor_{actor:02}.zip") for actor in range(1, 25)),
+            *(Archive(f"Video_Song_Actor_{actor:02}.zip") for actor in range(1, 25) if actor != 18),  # who did not sing
         ),
         archive_patterns=("*ravdess*", "Audio_S*_Actors*", "Video_S*_Actor_*"),
         labels=("gender", "emotion"),

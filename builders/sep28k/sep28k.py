@@ -9,11 +9,12 @@ from __future__ import annotations
 import csv
 import itertools
 import logging
+import re
 from collections.abc import Iterator, Mapping
 
 from datasets import Value
 
-from builders.corpus import CorpusBuilder, CorpusConfig, Expected, Facts
+from builders.corpus import Archive, CorpusBuilder, CorpusConfig, Expected, Facts
 from builders.files import Files
 from builders.listing import Utterance
 
@@ -43,13 +44,16 @@ class Sep28k(CorpusBuilder):
         title="SEP-28k: Stuttering Events in Podcasts, with the labels of FluencyBank",
         homepage="https://github.com/apple/ml-stuttering-events-dataset",
         licence="CC BY-NC 4.0 (labels); the sound belongs to the podcasts' owners",
-        access="SEP-28k is open, but its sound is not published: run download_audio.py and extract_clips.py of "
-        "https://github.com/apple/ml-stuttering-events-dataset and pass data_dir=<their folder, with *_labels.csv>",
+        access="SEP-28k is open, but its sound is not published: without data_dir the tables of https://github.com/"
+        "apple/ml-stuttering-events-dataset are fetched, and the episodes that are still online; for FluencyBank run "
+        "its download_audio.py and extract_clips.py and pass data_dir=<their folder, with *_labels.csv>",
         citation="Lea, C., Mitra, V., Joshi, A., Kajarekar, S., Bigham, J. P. (2021). SEP-28k: A Dataset for "
         "Stuttering Event Detection From Podcasts With People Who Stutter. ICASSP.",
         language="en",
         root=rf"^(?:.*?/)??(?={SHOW}/[^/]+/{SHOW}_[^/]+\.\w+$|{SHOW}/[^/]+\.\w+$|{SHOW}_[^/]+\.\w+$)"
         r"|^(?:.*/)?(?=(?:SEP-28k|fluencybank)_(?:labels|episodes)\.csv$)",
+        download="https://raw.githubusercontent.com/apple/ml-stuttering-events-dataset/main/",
+        archives=(Archive("SEP-28k_labels.csv"), Archive("SEP-28k_episodes.csv")),
         archive_patterns=("*sep*28k*", "*stuttering*", "clips.*", "wavs.*"),
         labels=("events",),
         own_labels={
@@ -66,6 +70,7 @@ class Sep28k(CorpusBuilder):
         CorpusConfig(name="sep28k", description="Eight podcasts.", max_bad=0.5,
                      splits={"train": Expected(28177, 23.48)}),
         CorpusConfig(name="fluencybank", description="Interviews of FluencyBank (Voices-AWS).", max_bad=0.5,
+                     fetched=None,  # no open address is known
                      splits={"train": Expected(4144, 3.45)}),
     ]  # fmt: skip
     DEFAULT_CONFIG_NAME = "sep28k"
@@ -85,6 +90,12 @@ class Sep28k(CorpusBuilder):
                 missing.append(f"{show}/{episode}")
         if missing:
             logger.warning("sep28k: %d episodes are not there: %s", len(missing), ", ".join(missing))
+
+    def further(self, files: Files) -> Iterator[Archive]:
+        """Yield the episodes of the table, some of which are not online any more."""
+        for (show, episode), url in read_urls(files, TABLES[self.config.name]).items():
+            suffix = re.search(r"\.(?:mp3|m4a|mp4|wav)(?=$|\?)", url)
+            yield Archive(f"{show}/{episode}{suffix[0] if suffix else '.mp3'}", url=url, may_lack=True)
 
 
 def clip(row: Mapping[str, str], place: tuple[str, bool] | None, url: str | None) -> Utterance:

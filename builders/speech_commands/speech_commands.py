@@ -33,10 +33,11 @@ PUBLISHED = {
 TEST_SETS = {"v0.01": Expected(3081), "v0.02": Expected(4890)}
 ARCHIVES = (
     Archive("speech_commands_v0.02.tar.gz", 2428923189, "6b74f3901214cb2c2934e98196829835"),
-    Archive("speech_commands_test_set_v0.02.tar.gz", 112563277),
-    Archive("speech_commands_v0.01.tar.gz"),
+    Archive("speech_commands_test_set_v0.02.tar.gz", 112563277,
+            sha256="cc2a00c1147c2254e9be3fa0f779d8c17421dc349b86366567a8edfa9acd51df"),
+    Archive("speech_commands_v0.01.tar.gz", None, "3cd23799cb2bbdec517f1cc028f8d43c"),
     Archive("speech_commands_test_set_v0.01.tar.gz"),
-)
+)  # fmt: skip
 
 
 class SpeechCommands(CorpusBuilder):
@@ -46,13 +47,14 @@ class SpeechCommands(CorpusBuilder):
         title="Speech Commands",
         homepage="https://arxiv.org/abs/1804.03209",
         licence="CC BY 4.0",
-        access="Speech Commands is open: fetch http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz and "
-        "pass data_dir=<its folder, the archive or what it holds>",
+        access="Speech Commands is open: without data_dir it is fetched from http://download.tensorflow.org/data/",
         citation="Warden, P. (2018). Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition. "
         "arXiv:1804.03209.",
         root=r"^(?:.*/)?(?=speech_commands_(?:test_set_)?v0\.0[12]/|v0\.0[12]_(?:train|validation|test)/)",
+        download="https://storage.googleapis.com/download.tensorflow.org/data/",
         archives=ARCHIVES,
         labels=("category",),
+        text_gaps=True,
         own_labels={"keyword": Value("string"), "is_unknown": Value("bool"), "number": Value("int32")},
     )
     BUILDER_CONFIGS = [

@@ -73,6 +73,7 @@ class SpokenWords(CorpusBuilder):
         root=ROOT,
         archive_patterns=("data-num-sounds.tar.gz", "data-animals-sounds.tar.gz"),
         labels=("gender", "accent"),
+        text_gaps=True,
         own_labels={
             "word": Value("string"),
             "label": Value("int32"),  # number of the word in the configuration's list

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datasets import Value
 
 from builders.corpus import CorpusBuilder, CorpusConfig, Expected, Facts
+from builders.errors import CorpusError
 from builders.files import Files
 from builders.listing import Utterance
 from builders.schema import Segment
@@ -70,10 +71,14 @@ class Timit(CorpusBuilder):
 
     def utterances(self, files: Files, split: str) -> Iterator[Utterance]:
         """Yield the sentences of a split; a sentence's files lie side by side, in any letter case."""
+        if inside := re.search(r"(?i)/(?:train|test)/dr[1-8](?:/[fm][a-z]{3}\d)?$", files.path.as_posix()):
+            raise CorpusError(f"{files.path} is {inside[0][1:]} of TIMIT: pass the folder that holds TRAIN and TEST")
         speakers = read_speakers(files)
         for _, group in itertools.groupby(files.match(PATH, fold_case=True), key=lambda found: found["stem"].lower()):
             kinds = {found["kind"].lower(): found for found in group}
             first = next(iter(kinds.values()))
+            if not first["part"] and re.match(r"(?i)(?:.*/)?dr\d/", first[0]):  # the NLTK sample has a hyphen there
+                raise CorpusError(f"nothing tells whether {first[0]} is of TRAIN or of TEST: pass the folder of both")
             if (first["part"] or "train").lower() == split and self._wanted(first, split):
                 yield sentence(files, kinds, speakers)
 
@@ -118,9 +123,9 @@ def read_tier(files: Files, name: str, tier: str) -> Iterator[Segment]:
         yield Segment(tier, int(begin) / RATE, int(end) / RATE, label.strip())
 
 
-def read_text(files: Files, name: str) -> str:
-    """Read a .TXT file: ``0 46797 She had your dark suit in greasy wash water all year``."""
-    return files.read_text(name).split(maxsplit=2)[2].strip()
+def read_text(files: Files, name: str) -> str | None:
+    """Read a .TXT file: ``0 46797 She had your dark suit in greasy wash water all year``; None if it is empty."""
+    return next((cells[2].strip() for cells in [files.read_text(name).split(maxsplit=2)] if len(cells) > 2), None)
 
 
 def read_speakers(files: Files) -> dict[str, dict[str, str]]:

@@ -46,13 +46,16 @@ class VocalSet(CorpusBuilder):
         title="VocalSet: A Singing Voice Dataset",
         homepage="https://zenodo.org/records/1442513",
         licence="CC BY 4.0",
-        access="VocalSet is open: fetch VocalSet1-2.zip from https://zenodo.org/records/1442513 and pass "
-        "data_dir=<its folder, or where it is unpacked>",
+        access="VocalSet is open: without data_dir VocalSet1-2.zip is fetched from https://zenodo.org/records/1442513",
         citation="Wilkins, J., Seetharaman, P., Wahl, A., Pardo, B. (2018). VocalSet: A Singing Voice Dataset. ISMIR.",
         channel="0",  # all but a few files are mono
         root=r"^(?:(?:.*?/)??(?:FULL|data_by_singer)/)?(?=(?:fe)?male\d+/)"
         r"|^(?:.*/)?(?=(?:train|test)_singers_technique\.txt$)",
-        archives=(Archive("VocalSet.zip"), Archive("VocalSet11.zip"), Archive("VocalSet1-2.zip")),
+        archives=(
+            Archive("VocalSet1-2.zip", url="https://zenodo.org/records/1442513/files/VocalSet1-2.zip"),
+            Archive("VocalSet11.zip"),
+            Archive("VocalSet.zip"),
+        ),
         archive_patterns=("*vocalset*",),
         labels=("gender", "category"),
         own_labels={
@@ -64,9 +67,10 @@ class VocalSet(CorpusBuilder):
         },
     )
     BUILDER_CONFIGS = [
-        CorpusConfig(name="default", description="All 17 techniques.",
+        CorpusConfig(name="default", description="All 17 techniques.", fetched=["VocalSet1-2.zip"],
                      splits={"train": Expected(), "test": Expected()}),
         CorpusConfig(name="technique10", description="The ten techniques of the usual task.",
+                     fetched=["VocalSet1-2.zip"],
                      splits={"train": Expected(), "test": Expected()}),
     ]  # fmt: skip
     DEFAULT_CONFIG_NAME = "default"

@@ -37,13 +37,20 @@ class VocalSound(CorpusBuilder):
         title="VocalSound",
         homepage="https://github.com/YuanGongND/vocalsound",
         licence="CC BY-SA 4.0",
-        access="VocalSound is open: fetch vs_release_16k.zip or vs_release_44k.zip by the links of "
-        "https://github.com/YuanGongND/vocalsound and pass data_dir=<their folder, or where they are unpacked>",
+        access="VocalSound is open: without data_dir it is fetched by the links of "
+        "https://github.com/YuanGongND/vocalsound",
         citation="Gong, Y., Yu, J., Glass, J. (2022). Vocalsound: A Dataset for Improving Human Vocal Sounds "
         "Recognition. ICASSP.",
         root=r"^(?:.*/)?(?=(?:audio_16k|audio_44k|data_44k|meta|datafiles(?:/subtest)?)/[^/]+$)"
         r"|^(?:.*/)?(?=class_labels_indices_vs\.csv$)",
-        archives=(Archive("vs_release_16k.zip", 1783406544), Archive("vs_release_44k.zip")),
+        archives=(
+            Archive(
+                "vs_release_16k.zip",
+                1783406544,
+                url="https://www.dropbox.com/s/c5ace70qh1vbyzb/vs_release_16k.zip?dl=1",
+            ),
+            Archive("vs_release_44k.zip", url="https://www.dropbox.com/s/ybgaprezl8ubcce/vs_release_44k.zip?dl=1"),
+        ),
         archive_patterns=("*vs_release*", "*vocalsound*"),
         labels=("gender", "age", "category"),
         own_labels={

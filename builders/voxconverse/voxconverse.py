@@ -34,17 +34,23 @@ class VoxConverse(CorpusBuilder):
         title="VoxConverse speaker diarisation",
         homepage="https://www.robots.ox.ac.uk/~vgg/data/voxconverse/",
         licence="CC BY 4.0 (audio: copyright of the videos' owners)",
-        access="VoxConverse is open: fetch voxconverse_dev_wav.zip, voxconverse_test_wav.zip from "
-        "https://www.robots.ox.ac.uk/~vgg/data/voxconverse/, the annotations from "
-        "https://github.com/joonson/voxconverse, and pass data_dir=<folder of all three>",
+        access="VoxConverse is open: without data_dir audio is fetched from "
+        "https://www.robots.ox.ac.uk/~vgg/data/voxconverse/, annotations from https://github.com/joonson/voxconverse",
         citation="Chung, J. S., Huh, J., Nagrani, A., Afouras, T., Zisserman, A. (2020). Spot the conversation: "
         "speaker diarisation in the wild. Interspeech.",
         channel="0",
         root=rf"^(?:.*/)?(?=(?:{'|'.join(SPLITS)})/[a-z]{{5}}\.)",
-        archives=(Archive("voxconverse_dev_wav.zip"), Archive("voxconverse_test_wav.zip")),
+        download="https://www.robots.ox.ac.uk/~vgg/data/voxconverse/data/",
+        archives=(
+            Archive("voxconverse_dev_wav.zip",
+                    sha256="e83a68b5df3bc945a3cf4544102038792ae79972753c585769e58ea677c523a8"),
+            Archive("voxconverse_test_wav.zip",
+                    sha256="472ebf1eaeb1dcb5c311b07a8b5c31bcedcccbf98f386d90a88cde2452da8c68"),
+            Archive("voxconverse-master.zip", url="https://github.com/joonson/voxconverse/archive/master.zip"),
+        ),
         archive_patterns=("voxconverse*", "dev.zip", "test.zip", "annotations.zip", "master.zip"),
         own_labels={"num_speakers": Value("int32")},
-    )
+    )  # fmt: skip
     BUILDER_CONFIGS = [
         CorpusConfig(name="default", description="One row a recording, its turns in the tier `speakers`.",
                      splits={"validation": Expected(216, 20.3), "test": Expected(232, 43.5)}),

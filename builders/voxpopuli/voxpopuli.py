@@ -1,4 +1,4 @@
-"""VoxPopuli: speech in the European Parliament with transcripts, 16 languages and English with 15 accents.
+"""VoxPopuli: speech in the European Parliament, in 16 languages with transcripts and in 23 without, and interpreted.
 
 Source: Wang et al. (2021), https://github.com/facebookresearch/voxpopuli. Read are the tree of the original's
 scripts (``transcribed_data/<lang>/asr_<split>.tsv`` with an Ogg an utterance), the sessions with the annotations
@@ -8,20 +8,21 @@ scripts (``transcribed_data/<lang>/asr_<split>.tsv`` with an Ogg an utterance), 
 
 from __future__ import annotations
 
-import ast
-import csv
 import gzip
+import json
 import re
 from collections.abc import Iterable, Iterator
 
 from datasets import List, Value
+from huggingface_hub import hf_hub_url
 
-from builders.corpus import CorpusBuilder, CorpusConfig, Expected, Facts
-from builders.errors import CorpusError
+from builders.corpus import Archive, CorpusBuilder, CorpusConfig, Expected, Facts
 from builders.files import Files
-from builders.hub_layout import Shards, packed_language
+from builders.hub_layout import Shards
 from builders.listing import Utterance
 from builders.tsv import read_tsv
+from builders.voxpopuli import channels
+from builders.voxpopuli.annotations import read_annotations, utterance
 
 HOURS = {
     "en": 543, "de": 282, "fr": 211, "es": 166, "pl": 111, "it": 91, "ro": 89, "hu": 63, "cs": 62, "nl": 53, "hr": 43,
@@ -32,36 +33,83 @@ LANG = rf"(?:{ACCENTED}|[a-z]{{2}})"
 TABLES = {"train": "train", "validation": "dev", "test": "test"}
 EXPECTED = {"en": {"train": Expected(182482), "validation": Expected(1753), "test": Expected(1842)}}
 SESSION = r"(.+?)-[a-z_]+_\d{8}-"  # 20100210-0900-PLENARY-3-nl_20100210-09:06:43_4
-FIELD_LIMIT = 1 << 27  # characters: a cell of the annotations can hold the words and pauses of a whole session
-ROW_LINES = 100  # a cell in quotes may go over several lines, but not over a whole file
+# A revision of the Hub's copy that holds tables and archives: the newest holds Parquet.
+REVISION = "4ca6fb6d6bb37af66991d05974e6abcadd4b181e"
+ORIGINAL = "https://dl.fbaipublicfiles.com/voxpopuli/"
+
+
+def _hub(name: str) -> Archive:
+    return Archive(name, url=hf_hub_url("facebook/voxpopuli", f"data/{name}", repo_type="dataset", revision=REVISION))
+
+
+def _archives() -> Iterator[Archive]:
+    yield _hub("n_files.json")
+    yield from (_hub(f"{language}/asr_{part}.tsv") for language in HOURS for part in TABLES.values())
+    yield _hub(f"{ACCENTED}/asr_test.tsv")
+    tables = {
+        "unlabelled_v2.tsv.gz": "annotations/",
+        **{f"asr_{language}.tsv.gz": "annotations/asr/" for language in HOURS},
+        **{f"s2s_{language}.tsv.gz": "annotations/s2s/" for language in channels.LANGUAGES},
+        **{f"s2s_{language}_ref.tsv.gz": "annotations/s2s/" for language in channels.WITH_TEXT},
+        **{f"{language}_{year}{more}.tar": "audios/" for language in channels.LANGUAGES for year in channels.YEARS
+           for more in ("", "_2")},
+    }  # fmt: skip
+    yield from (Archive(name, url=f"{ORIGINAL}{folder}{name}") for name, folder in tables.items())
 
 
 def _config(name: str, description: str, languages: Iterable[str], splits: Iterable[str] = TABLES) -> CorpusConfig:
-    packed = [f"{part}_part_*.tar.gz" for part in TABLES.values()]
-    archives = ["original_*.tar", *packed, "voxpopuli*", *(f"{language}.tar*" for language in languages)]
+    archives = ["original_*.tar", "voxpopuli*", *(f"{language}.tar*" for language in languages)]
     expected = {**dict.fromkeys(splits, Expected()), **EXPECTED.get(name, {})}
-    return CorpusConfig(name=name, description=description, splits=expected, archives=archives)
+    fetched = ["n_files.json", *(f"{language}/*.tsv" for language in languages)]
+    return CorpusConfig(name=name, description=description, splits=expected, archives=archives, fetched=fetched)
+
+
+def _channels() -> Iterator[CorpusConfig]:
+    """Yield the configurations without transcripts: of a language, of a subset, of an interpretation."""
+    splits = {"train": Expected()}
+    for name in (None, *channels.SUBSETS, *channels.LANGUAGES):
+        which = name if name in channels.LANGUAGES else "??"
+        years = {"10k": ("2019", "2020"), "100k": ("20??",)}.get(name or "", ("*",))  # *_2.tar: what came with v2
+        yield CorpusConfig(
+            name=f"unlabelled_{name}" if name else "unlabelled", splits=splits,
+            description="Channels of speakers and interpreters without text" + (f": {name}." if name else "."),
+            archives=["unlabelled_v2.tsv.gz", *(f"{which}_{year}.tar" for year in years)],
+        )  # fmt: skip
+    for language in channels.LANGUAGES:
+        yield CorpusConfig(
+            name=f"s2s_{language}", splits=splits, description=f"Speeches with their interpretation into {language}.",
+            archives=[f"{language}_20??.tar", f"s2s_{language}*.tsv.gz", "asr_??.tsv.gz"],
+        )  # fmt: skip
 
 
 class VoxPopuli(CorpusBuilder):
-    """VoxPopuli, its transcribed part."""
+    """VoxPopuli."""
 
     FACTS = Facts(
         title="VoxPopuli",
         homepage="https://github.com/facebookresearch/voxpopuli",
         licence="CC0 1.0 (the European Parliament's legal notice applies)",
-        access="VoxPopuli is open: fetch data/<language> of https://huggingface.co/datasets/facebook/voxpopuli, or "
-        "what the scripts of https://github.com/facebookresearch/voxpopuli fetch, and pass data_dir=<its folder>",
+        access="VoxPopuli is open: without data_dir a language is fetched from https://huggingface.co/datasets/"
+        "facebook/voxpopuli, what has no transcripts from https://dl.fbaipublicfiles.com/voxpopuli; "
+        "what https://github.com/facebookresearch/voxpopuli fetches is read as well: pass data_dir=<its folder>",
         citation="Wang, C., Riviere, M., Lee, A., Wu, A., Talnikar, C., Haziza, D., Williamson, M., Pino, J., "
         "Dupoux, E. (2021). VoxPopuli: A Large-Scale Multilingual Speech Corpus for Representation Learning, "
         "Semi-Supervised Learning and Interpretation. ACL.",
-        root=rf"^(?:.*/)?(?={LANG}/(?:asr_[^/]*\.tsv(?:\.gz)?$|\d{{4}}/|(?:train|dev|test)/)|original/\d{{4}}/)",
+        root=rf"^(?:.*/)?(?={LANG}/(?:asr_[^/]*\.tsv(?:\.gz)?$|\d{{4}}/|(?:train|dev|test)/)|original/\d{{4}}/"
+        r"|[a-z]{2}/[a-z]{2}/s2s(?:_ref)?\.tsv$)",
+        archives=tuple(_archives()),
+        placed=tuple(f"{part}_part_*.tar.gz" for part in TABLES.values()),
         labels=("gender", "accent", "subset"),
+        text_gaps=True,
         own_labels={
             "raw_text": Value("string"),  # cased and punctuated; `text` is the normalised one
             "session": Value("string"),
             "year": Value("int32"),
             "is_gold_transcript": Value("bool"),
+            "source_id": Value("string"),  # of what is interpreted, as are the next
+            "source_language": Value("string"),
+            "source_text": Value("string"),
+            "source_speaker_id": Value("string"),
             "speech": List({"start": Value("float64"), "end": Value("float64")}),  # where in the session, seconds
         },
     )
@@ -69,11 +117,20 @@ class VoxPopuli(CorpusBuilder):
         _config("multilang", "All languages that are there, without the accented set.", HOURS),
         *(_config(name, f"{name}: {hours} hours.", [name]) for name, hours in HOURS.items()),
         _config(ACCENTED, "English with 15 accents, 29 hours.", [ACCENTED], ["test"]),
+        *_channels(),
     ]
     DEFAULT_CONFIG_NAME = "multilang"
 
     def utterances(self, files: Files, split: str) -> Iterator[Utterance]:
         """Yield the utterances of the tables of a split; of a language without any, those of the annotations."""
+        kind, _, which = self.config.name.partition("_")
+        if kind == "unlabelled":
+            languages = (which,) if which in channels.LANGUAGES else tuple(channels.LANGUAGES)
+            yield from channels.unlabelled(files, languages, which if which in channels.SUBSETS else None)
+            return
+        if kind == "s2s":
+            yield from channels.interpreted(files, which)
+            return
         part = TABLES[split]
         done = set()
         for table in list(files.match(rf"(?P<folder>(?:(?P<language>{LANG})/)?)asr_(?:train|dev|test)\.tsv")):
@@ -87,6 +144,18 @@ class VoxPopuli(CorpusBuilder):
                 with gzip.open(files.open(table[0]), "rt", encoding="utf-8", newline="") as lines:
                     yield from read_annotations(lines, table["language"], part)
 
+    def further(self, files: Files) -> Iterator[Archive]:
+        """Yield the archives of the Hub's copy: n_files.json says how many a language and a split have.
+
+        {"nl": {"train": 5, "dev": 1, "test": 1}, ...}
+        """
+        if self.config.name.startswith(("unlabelled", "s2s")):
+            return
+        for language, parts in json.loads(files.read_text("n_files.json")).items():
+            if self._wanted(language):
+                for part, count in parts.items():
+                    yield from (_hub(f"{language}/{part}/{part}_part_{n}.tar.gz") for n in range(count))
+
     def _wanted(self, language: str) -> bool:
         return language in ((self.config.name,) if self.config.name != "multilang" else HOURS)
 
@@ -99,76 +168,3 @@ class VoxPopuli(CorpusBuilder):
             audio = ogg if ogg in files else shards.find(f"{cells['id']}.wav")
             session = re.match(SESSION, cells["id"])
             yield utterance(cells, cells["id"], audio or ogg, language, session and session[1])  # absent: quarantined
-
-    def _open_files(self, data_dir: str | None, config_name: str | None) -> Files | None:
-        folder = data_dir and str(packed_language(data_dir, config_name or ""))
-        return super()._open_files(folder, config_name)
-
-
-def read_annotations(lines: Iterable[str], language: str, part: str) -> Iterator[Utterance]:
-    """Read asr_<lang>.tsv.gz: an utterance is the stretches of its session that hold speech, put together.
-
-    id_|paragraph_id|session_id|speaker_id|original_text|normed_text|decoded|start_time|end_time|cer|wer|vad|split|gender
-    nl_20100210-09:06:43_4|2|20100210-0900-PLENARY-3|28117|Dank u wel.|dank u wel|...|[(25.16, 26.02)]|dev|female
-    """
-    for row in read_rows(lines):
-        if row["split"] != part:  # some rows are of no split
-            continue
-        session, name = row["session_id"], f"{row['session_id']}-{row['id_']}"
-        parts = [(float(start), float(end)) for start, end in ast.literal_eval(row["vad"] or "[]")]
-        cells = {**row, "raw_text": row["original_text"], "normalized_text": row["normed_text"]}
-        audio = f"original/{session[:4]}/{session}_original.ogg"
-        made = utterance(cells, name, audio, language, session)
-        made.parts = parts or [(float(row["start_time"]), float(row["end_time"]))]
-        made.labels = {**made.labels, "speech": [{"start": start, "end": end} for start, end in parts]}
-        yield made
-
-
-def read_rows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
-    """Yield the rows of the annotations, cells in quotes or not: by the reading that gives as many as the header has.
-
-    The published data were made by a reader that takes quotes for what they are in CSV; to it, a quotation that is
-    never closed swallows the rows behind it.
-    """
-    csv.field_size_limit(FIELD_LIMIT)
-    iterator = iter(lines)
-    names = next(iterator, "").rstrip("\r\n").split("|")
-    held: list[str] = []
-    for line in iterator:
-        if not held and not line.strip("\r\n"):
-            continue
-        held.append(line)
-        quoted = list(csv.reader(held, delimiter="|"))
-        readings = [
-            *(quoted if len(quoted) == 1 else []),
-            *([line.rstrip("\r\n").split("|")] if len(held) == 1 else []),
-        ]
-        row = next((cells for cells in readings if len(cells) == len(names)), None)
-        if row is not None:
-            yield dict(zip(names, row, strict=True))
-            held = []
-        elif len(held) == ROW_LINES:
-            break
-    if held:
-        line = held[0].rstrip("\r\n")
-        raise CorpusError(f"a row of the annotations does not have the {len(names)} cells of their header: {line:.80}")
-
-
-def utterance(cells: dict[str, str], name: str, audio: str, language: str, session: str | None) -> Utterance:
-    """Make an utterance of a row of a table (tabs between the cells).
-
-    id raw_text normalized_text speaker_id split gender is_gold_transcript accent
-    20100210-0900-PLENARY-3-nl_20100210-09:06:43_4 Dank u wel. dank u wel 28117 train female False None
-    """
-    accent, speaker = cells.get("accent"), cells.get("speaker_id")
-    labels = {
-        "gender": cells["gender"] if cells.get("gender") in ("male", "female") else None,
-        "accent": accent if accent and accent != "None" else None,
-        "subset": language,
-        "raw_text": cells["raw_text"] or None,
-        "session": session,
-        "year": int(name[:4]) if name[:4].isdigit() else None,
-        "is_gold_transcript": cells.get("is_gold_transcript") == "True",
-    }
-    speaker = speaker if speaker and speaker != "None" else None
-    return Utterance(name, audio, cells["normalized_text"] or None, speaker, language[:2], labels=labels)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,19 @@ def test_missing_recording_is_quarantined_in_its_split(home, name, caplog):
     found = facts(load(home, max_bad=0.5))
     assert [len(rows) for rows in found.values()] == [2, 1, 1]
     assert f"{name}.wav is listed in the metadata, but there is no such file" in caplog.text
+
+
+def test_speaker_without_any_recording_is_quarantined_in_the_split_of_the_number(home, caplog):
+    shutil.rmtree(home / "data_aishell/wav/train/S0003")
+    found = facts(load(home, max_bad=0.5))
+    assert [len(rows) for rows in found.values()] == [2, 1, 1]
+    assert "BAC009S0003W0121.wav is listed in the metadata" in caplog.text
+
+
+def test_split_without_any_recording_is_left_out(home):
+    for part in ("train", "test"):
+        shutil.rmtree(home / "data_aishell/wav" / part)
+    assert {split: len(rows) for split, rows in facts(load(home)).items()} == {"validation": 1}
 
 
 def test_bites(home):

@@ -244,3 +244,12 @@ def test_closed_files_open_again(corpus, tmp_path):
         assert files.read("dev/1/a.wav") == b"RIFF"
         files.close()
     assert pickle.loads(pickle.dumps(files)).fingerprint == files.fingerprint
+
+
+def test_archives_in_folders_of_the_corpus_count_as_unpacked_there(corpus):
+    pack(corpus / "dev/1", corpus / "dev/x.tar")
+    (corpus / "dev/1/a.txt").unlink()
+    for top in (corpus, corpus.parent, corpus / "dev"):
+        found = contents(Files(top, placed=["x.tar"], root=r"(?i)^(?:.*/)?(?=dev/)"))
+        assert found["dev/1/a.txt"] == CONTENT["dev/1/a.txt"]
+        assert {name for name in found if not name.endswith("x.tar")} >= {"dev/1/a.wav", "dev/2/B.TXT"}

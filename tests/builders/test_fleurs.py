@@ -124,6 +124,8 @@ def test_audio_packed_on_the_hub(top, tmp_path):
     for language in fleurs.ROWS:  # train/10006.wav and test/3000.wav are in two languages
         for path in (hub, hub / "data", hub / "data" / language):
             assert facts(load(path, language)) == facts(load(top, language))
+    for path in (hub, hub / "data"):
+        assert facts(load(path)) == facts(load(top))
 
 
 def test_audio_before_the_table_in_the_archive(top, tmp_path):

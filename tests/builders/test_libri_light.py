@@ -10,7 +10,8 @@ from datasets import load_dataset
 import builders  # noqa: F401  registers
 from builders.audio import decode
 from builders.errors import CorpusError
-from builders.libri_light.libri_light import framewise, pieces
+from builders.libri_light.libri_light import pieces
+from builders.libri_light.transcribed import framewise
 from tests.corpora import libri_light
 from tests.corpora.archives import pack
 

@@ -12,7 +12,8 @@ from datasets import load_dataset
 import builders  # noqa: F401  registers
 from builders.audio import decode
 from builders.files import Files
-from builders.libri_mix.libri_mix import LibriMix, read_sources
+from builders.libri_mix.libri_mix import LibriMix
+from builders.libri_mix.metadata import read_sources
 from tests.corpora import libri_mix as corpus
 from tests.corpora.archives import pack
 

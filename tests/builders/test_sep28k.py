@@ -117,5 +117,5 @@ def test_swapped_columns_and_dropped_row_show(folder):
 
 
 def test_folder_without_labels_says_what_to_do(folder):
-    with pytest.raises(CorpusError, match=r"no utterances of sep28k .* run download_audio\.py .*_labels\.csv"):
+    with pytest.raises(CorpusError, match=r"no utterances of sep28k .* run its download_audio\.py .*_labels\.csv"):
         load(folder / "clips")

@@ -80,6 +80,18 @@ def test_folder_of_one_speaker_keeps_its_split(tmp_path):
     assert {split: sorted(part["id"]) for split, part in found.items()} == {"test": ["MDAB0_SA2", "MDAB0_SX139"]}
 
 
+@pytest.mark.parametrize("inside", ["TEST/DR1", "TRAIN/DR1", "TEST/DR1/MDAB0"])
+def test_folder_below_a_split_is_refused(ldc, inside):
+    with pytest.raises(CorpusError, match=f"is {inside} of TIMIT: pass the folder that holds TRAIN and TEST"):
+        load(ldc / inside)
+
+
+def test_regions_that_no_split_is_told_of_are_refused(ldc, tmp_path):
+    (ldc / "TEST/DR1").rename(tmp_path / "DR1")
+    with pytest.raises(CorpusError, match=r"nothing tells whether DR1/\w+/SA\d\.\w+ is of TRAIN or of TEST"):
+        load(tmp_path)
+
+
 def test_sentence_of_the_documentation_by_hand(ldc):
     (row,) = (row for row in load(ldc)["train"] if row["id"] == "FCJF0_SA1")
     assert row["duration"] == 46797 / 16000 == 2.9248125

@@ -59,3 +59,16 @@ def test_split_that_is_not_here(corpus, capsys):
         path.unlink()
     assert verify(corpus) == 1
     assert "not here" in capsys.readouterr().out
+
+
+def test_rows_without_text_among_rows_with_text(corpus, capsys):
+    next(corpus.rglob("FCJF0/SA1.TXT")).unlink()
+    assert verify(corpus) == 1
+    assert "1 without text" in capsys.readouterr().out
+
+
+def test_files_that_the_publication_lacks_as_well(corpus, monkeypatch):
+    (default, _) = builder_class("timit").BUILDER_CONFIGS
+    monkeypatch.setattr(default, "splits", {"train": Expected(2), "test": Expected(4)})
+    next(corpus.rglob("FCJF0/SA1.WAV")).unlink()
+    assert verify(corpus) == 0

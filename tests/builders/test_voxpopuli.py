@@ -14,7 +14,7 @@ from datasets import load_dataset
 import builders  # noqa: F401  registers
 from builders.errors import CorpusError
 from builders.register import builder_class
-from builders.voxpopuli.voxpopuli import read_rows
+from builders.voxpopuli.annotations import read_rows
 from tests.corpora import voxpopuli
 from tests.corpora.archives import pack
 from tests.corpora.rows import pcm
@@ -115,7 +115,7 @@ def test_all_languages_leave_the_accented_set_out(hub):
 
 def test_configurations():
     configs = {config.name: config.splits for config in builder_class("voxpopuli").BUILDER_CONFIGS}
-    assert len(configs) == 18
+    assert len(configs) == 18 + 26 + 23  # transcribed, unlabelled, interpreted
     assert list(configs["en_accented"]) == ["test"]
     assert [known.utterances for known in configs["en"].values()] == [182482, 1753, 1842]
 
@@ -165,6 +165,8 @@ def test_shards_packed_on_the_hub(hub):
     for top in (hub, hub / "data", hub / "data/nl"):
         assert facts(load(top, "nl")) == expected
     assert len(load(hub, "en_accented")["test"]) == 1
+    for top in (hub, hub / "data"):
+        assert facts(load(top)) == expected
 
 
 # The annotations
@@ -254,3 +256,63 @@ def test_rows_are_those_of_lhotse(raw):
             end = row["offset"] + row["duration"] + pauses + 0.125  # the miniature says so of every utterance
             end = min(end, voxpopuli.SESSIONS[recording] / 16_000)  # one is at the end of its session
             assert duration == pytest.approx(end - row["offset"])
+
+
+# Channels without transcripts, and interpretations
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_unlabelled_channels(tmp_path, cut, caplog):
+    top = voxpopuli.write_channels(tmp_path, cut=cut)
+    names = {
+        "unlabelled": ["20180704-0900-PLENARY_nl_0", "20180704-0900-PLENARY_nl_1", "20190114-1700-PLENARY_en_0",
+                       "20190115-1500-ENVI_en_3"],
+        "unlabelled_100k": ["20180704-0900-PLENARY_nl_0", "20180704-0900-PLENARY_nl_1", "20190114-1700-PLENARY_en_0"],
+        "unlabelled_10k": ["20190114-1700-PLENARY_en_0"],
+        "unlabelled_nl": ["20180704-0900-PLENARY_nl_0", "20180704-0900-PLENARY_nl_1"],
+    }  # fmt: skip
+    for config, expected in names.items():
+        assert sorted(load(top, config)["train"]["id"]) == expected
+    assert "1 segments of languages and years that are not here" in caplog.text
+    row = rows(load(top, "unlabelled")["train"])["20180704-0900-PLENARY_nl_1"]
+    assert (row["language"], row["subset"], row["session"], row["year"]) == ("nl", "nl", "20180704-0900-PLENARY", 2018)
+    assert (row["text"], row["duration"], row["offset"]) == (None, 0.5, 0.0 if cut else 0.75)
+
+
+def test_unlabelled_segment_that_is_gone_is_quarantined(tmp_path):
+    top = voxpopuli.write_channels(tmp_path)
+    (top / "raw_audios/en/2019/20190115-1500-ENVI_en.ogg").unlink()
+    with pytest.raises(CorpusError, match="20190115-1500-ENVI_en"):
+        load(top, "unlabelled")
+    assert len(load(top, "unlabelled", max_bad=1.0)["train"]) == 3
+
+
+def test_unlabelled_segments_without_their_table(tmp_path):
+    top = voxpopuli.write_channels(tmp_path, cut=True)
+    expected = sorted(load(top, "unlabelled")["train"]["id"])
+    (top / "unlabelled_v2.tsv.gz").unlink()
+    assert sorted(load(top, "unlabelled")["train"]["id"]) == expected
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_interpretations(tmp_path, cut):
+    found = rows(load(voxpopuli.write_channels(tmp_path, cut=cut), "s2s_en")["train"])
+    one, two = (found[f"{source}-en"] for source, *_ in voxpopuli.INTERPRETED)
+    assert len(found) == 2
+    assert (one["text"], one["language"], one["duration"]) == ("Good.", "en", 0.5)
+    assert (one["source_text"], one["source_language"], one["source_speaker_id"]) == ("Goed.", "nl", "5730")
+    assert one["source_id"] == "20180704-0900-PLENARY-nl_20180704-09:10:01_0"
+    assert (two["text"], two["source_text"], two["duration"], two["offset"]) == (
+        None,
+        "Nee.",
+        0.375,
+        0.0 if cut else 1.0,
+    )
+
+
+def test_archive_of_a_channel(tmp_path):
+    top = voxpopuli.write_channels(tmp_path / "corpus")
+    expected = facts(load(top, "unlabelled_en"))
+    pack(top / "raw_audios/en", top / "en_2019.tar")
+    shutil.rmtree(top / "raw_audios")
+    assert facts(load(top, "unlabelled_en")) == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,7 +127,9 @@ def write_hub(folder: Path) -> Path:
             (top / row.split / part).mkdir(parents=True, exist_ok=True)
             (top / row.split / part / f"{row.name}.wav").write_bytes(riff(samples_of(row)))
         _write_tables(top, rows)
-    (folder / "data" / "n_files.json").write_text('{"nl": {"train": 2, "dev": 1, "test": 1}}', encoding="utf-8")
+    (folder / "data" / "n_files.json").write_text(
+        '{"nl": {"train": 2, "dev": 1, "test": 1}, "en_accented": {"test": 1}}', encoding="utf-8"
+    )
     return folder
 
 
@@ -142,3 +145,63 @@ def _write_tables(top: Path, rows: tuple[Row, ...]) -> None:
 
 def _ogg(samples: np.ndarray) -> bytes:
     return pack_audio(samples, RATE, form="OGG", subtype="VORBIS")
+
+
+# Channels: event_id segment_no start end
+UNLABELLED = (
+    ("20180704-0900-PLENARY_nl", "0", "0.125", "0.5"),
+    ("20180704-0900-PLENARY_nl", "1", "0.75", "1.25"),
+    ("20190114-1700-PLENARY_en", "0", "0.25", "1.0"),
+    ("20190115-1500-ENVI_en", "3", "0.0", "0.5"),  # a committee
+    ("20100210-0900-PLENARY-3_de", "0", "0.0", "0.5"),  # of a language and year that is not there
+)
+# Interpretation into English of utterances in Dutch: id, start, end, text where it was transcribed
+INTERPRETED = (
+    ("20180704-0900-PLENARY-nl_20180704-09:10:01_0", "0.5", "1.0", "Good."),
+    ("20180704-0900-PLENARY-nl_20180704-09:20:01_0", "1.0", "1.375", None),
+)
+
+
+def channel_of(event: str) -> np.ndarray:
+    """Return what a channel was encoded from [shape=(24000,), int16]."""
+    return noise(24_000, seed=sum(map(ord, event)))
+
+
+def write_channels(folder: Path, *, cut: bool = False) -> Path:
+    """Write channels with their tables, whole or cut as the original's scripts do, and return the folder."""
+    segments = [(*row[:2], float(row[2]), float(row[3])) for row in UNLABELLED if not row[0].endswith("_de")]
+    spoken = [("20180704-0900-PLENARY_en", source, float(start), float(end)) for source, start, end, _ in INTERPRETED]
+    for event, number, start, end in (*segments, *spoken):
+        language, year = event.rsplit("_", 1)[1], event[:4]
+        ours = (event, number) in [row[:2] for row in segments]
+        name, place = f"{event}.ogg", folder / "raw_audios" / language / year
+        sound = channel_of(event)
+        if cut:
+            target = f"{number.split('-nl_')[0]}-en_{number.split('-nl_')[-1]}"
+            name = f"{event}_{number}.ogg" if ours else f"{target}.ogg"
+            place = folder / ("unlabelled_data" if ours else "transcribed_data/nl") / language / year
+            sound = sound[round(start * RATE) : round(end * RATE)]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(_ogg(sound))
+    _gz(folder / "unlabelled_v2.tsv.gz", "event_id segment_no start end".split(), UNLABELLED)
+    texts = {f"{row.session}-{row.id}": (row.raw, row.speaker) for row in ROWS["nl"]}
+    if cut:
+        rows = [(source, *texts[source], source.replace("-nl_", "-en_"), "") for source, *_ in INTERPRETED]
+        both = [(*row[:4], text) for row, (*_, text) in zip(rows, INTERPRETED, strict=True) if text]
+        for name, lines in (("s2s", rows), ("s2s_ref", both)):
+            header = ("src_id", "src_text", "src_speaker_id", "tgt_id", "tgt_text")
+            text = "".join("\t".join(line) + "\n" for line in (header, *lines))
+            (folder / f"transcribed_data/nl/en/{name}.tsv").write_text(text, encoding="utf-8")
+        return folder
+    _gz(folder / "s2s_en.tsv.gz", ("id", "start_time", "end_time"), [row[:3] for row in INTERPRETED])
+    _gz(folder / "s2s_en_ref.tsv.gz", ("id", "start_time", "end_time", "tgt_text"), [r for r in INTERPRETED if r[3]])
+    with gzip.open(folder / "asr_nl.tsv.gz", "wt", encoding="utf-8") as file:
+        file.write("|".join(ANNOTATIONS) + "\n")
+        file.writelines(annotation(row, newer=False) + "\n" for row in ROWS["nl"])
+    return folder
+
+
+def _gz(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.writelines("\t".join(row) + "\n" for row in (header, *rows))

@@ -1,7 +1,4 @@
-"""Store what lhotse makes of the miniature VoxCeleb 1: ``python -m tests.corpora.references.make_voxceleb``.
-
-Its recipe for VoxCeleb 2 does the same with another pattern of names; it needs FFmpeg.
-"""
+"""Store what lhotse makes of the miniature VoxCeleb 1: ``python -m tests.corpora.references.make_voxceleb``."""
 
 from __future__ import annotations
 

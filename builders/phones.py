@@ -23,7 +23,11 @@ TIMIT61 = {
 }  # fmt: skip
 
 # CMU dictionary and Montreal Forced Aligner; stress digits are stripped before the look-up. spn: spoken noise.
-ARPABET = {"ao": "aa", "zh": "sh", "sp": "sil", "spn": None, "": "sil", "+spn+": None, "+nsn+": None}
+# Sphinx writes noises and filled pauses between plus signs.
+ARPABET = {
+    "ao": "aa", "zh": "sh", "sp": "sil", "spn": None, "": "sil", "+spn+": None, "+nsn+": None, "+breath+": None,
+    "+cough+": None, "+noise+": None, "+smack+": None, "+uh+": None, "+um+": None,
+}  # fmt: skip
 
 # IPA names of espeak-ng's English accents, without stress marks; every label folds by its sound, not by
 # the word it is in: [d] for "the" in en-029 is d. Vowels that run into r or a schwa fold by their nucleus.

@@ -1,4 +1,4 @@
-"""The command ``python -m features``: encode a table, or align one that has texts but no phones."""
+"""The command ``python -m features``: encode a table, align one that has no phones, export features as files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tabulate import tabulate
 from builders.__main__ import size
 from builders.errors import AudioError, CorpusError
 from features.encode import DTYPES, Encode
+from features.export import export
 from features.store import SHARD_BYTES, TableError, open_table, read_card, write_features
 
 EXAMPLE = "example: python -m features tables/timit --encoder openai/whisper-tiny.en --layers all"
@@ -21,9 +22,9 @@ EXAMPLE = "example: python -m features tables/timit --encoder openai/whisper-tin
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, or 2 for bad input."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    command = align if arguments[:1] == ["align"] else encode
+    command = {"align": align, "export": export}.get(arguments[0] if arguments else "", encode)
     try:
-        command(arguments[1:] if command is align else arguments)
+        command(arguments if command is encode else arguments[1:])
     except (TableError, CorpusError, AudioError, ValueError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -59,7 +60,8 @@ def encode_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m features",
         description="Add an encoder's hidden states, layer by layer, to a table. `python -m features align --help` "
-        "tells how to add phones and words to a table that has texts only.",
+        "tells how to add phones and words to a table that has texts only, `python -m features export --help` how to "
+        "write features as files.",
         epilog=EXAMPLE,
     )
     parser.add_argument("table", help="table written by `python -m builders load --out` or `prepare`")

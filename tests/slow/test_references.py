@@ -22,15 +22,15 @@ def made_again(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not PYTHON.exists():
         pytest.skip("no .venv-reference with torch and transformers: `make test-all` makes it")
     out = tmp_path_factory.mktemp("references")
-    subprocess.run([PYTHON, STORED / "make_references.py", "--out", out], check=True)
+    for script in sorted(STORED.glob("make_*.py")):
+        subprocess.run([PYTHON, script, "--out", out], check=True)
     return out
 
 
-def test_every_stored_reference_is_made_by_the_script(made_again: Path) -> None:
+def test_every_stored_reference_is_made_by_a_script(made_again: Path) -> None:
     made = {path.relative_to(made_again) for path in made_again.rglob("*") if path.is_file()}
-    stored = {
-        path.relative_to(STORED) for path in STORED.rglob("*") if path.suffix in (".npz", ".json", ".safetensors")
-    }
+    suffixes = (".npz", ".json", ".safetensors", ".bin")
+    stored = {path.relative_to(STORED) for path in STORED.rglob("*") if path.suffix in suffixes}
     assert made == stored
 
 
@@ -42,15 +42,23 @@ def test_arrays_are_equal(made_again: Path) -> None:
         stored, made = read(file), read(made_again / file.relative_to(STORED))
         assert set(stored) == set(made)
         for name in stored:
-            scale = max(1.0, float(np.abs(stored[name]).max()))
-            assert np.abs(stored[name] - made[name]).max() <= 1e-5 * scale, (file.name, name)
+            scale = max(1.0, float(np.abs(stored[name]).max(initial=0)))
+            assert np.abs(stored[name].astype(float) - made[name]).max(initial=0) <= 1e-5 * scale, (file.name, name)
+
+
+def statistics(folder: Path) -> dict[str, dict]:
+    found = json.loads((folder / "whisper_init.json").read_text())
+    for family, entry in json.loads((folder / "wav2vec2_init.json").read_text()).items():
+        found |= {f"{family}.{name}": value for name, value in entry["parameters"].items()}
+    return found
 
 
 def test_init_statistics_are_equal(made_again: Path) -> None:
-    stored, made = (json.loads((folder / "whisper_init.json").read_text()) for folder in (STORED, made_again))
+    stored, made = statistics(STORED), statistics(made_again)
     assert set(stored) == set(made)
     for name in stored:
         # Another draw where the generator's stream has changed; so many values move little.
         assert stored[name]["shape"] == made[name]["shape"], name
-        assert made[name]["mean"] == pytest.approx(stored[name]["mean"], abs=1e-3), name
+        tolerance = max(1e-3, stored[name]["std"] / 5)  # few values where the scale is large
+        assert made[name]["mean"] == pytest.approx(stored[name]["mean"], abs=tolerance), name
         assert made[name]["std"] == pytest.approx(stored[name]["std"], rel=0.05), name

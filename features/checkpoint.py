@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.encoder import Init
+from features.errors import CheckpointError
+from features.torch_file import read_tensors
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -21,12 +23,12 @@ CONFIG_FILES = (
 # Whisper large-v3 also carries `model.fp32-00001-of-00002.safetensors`: not wanted.
 WEIGHT_FILES = ("model.safetensors", "weights.safetensors", "weights.npz", "model-*-of-*.safetensors")
 INDEX_FILE = "model.safetensors.index.json"
+# Pickles, read where there is no safetensors file, without running what they hold.
+TORCH_FILES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
+TORCH_INDEX_FILE = "pytorch_model.bin.index.json"
+PREPROCESSOR_FIELDS = ("do_normalize",)
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 INITS = ("trained", "random")
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be used: names the file, what is wrong, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Spec:
     name : str
         Last part of the hub id, name of the folder, or the named size; never a path.
     config : dict or None
-        Contents of ``config.json`` or of the module's ``CONFIGS``.
+        Contents of ``config.json`` or of the module's ``CONFIGS``, and of ``preprocessor_config.json``
+        what is in `PREPROCESSOR_FIELDS`.
     folder : Path or None
         Where the weights lie; None for random weights and where there are none.
     init : str
@@ -101,7 +104,7 @@ def _from_folder(folder: Path, init: Init, seed: int) -> Spec:
     files = [folder / name for name in CONFIG_FILES if (folder / name).is_file()]
     # The configuration counts: other heads, another clip of the input or other tokens are other numbers.
     revision = _sha256(files + (weight_files(folder) if init == "trained" else []))
-    config = read_json(folder / "config.json")
+    config = _config(folder)
     return Spec(folder.name, config, folder if init == "trained" else None, init, seed, revision, folder)
 
 
@@ -111,13 +114,16 @@ def _from_hub(spec: str, name: str, init: Init, seed: int, revision: str | None)
     wanted = [*CONFIG_FILES, *(WEIGHT_FILES if init == "trained" else ()), INDEX_FILE]
     try:
         folder = Path(snapshot_download(spec, revision=revision, allow_patterns=wanted))
+        if init == "trained" and not any(folder.glob("*.safetensors")):
+            wanted = [*CONFIG_FILES, *TORCH_FILES, TORCH_INDEX_FILE]
+            folder = Path(snapshot_download(spec, revision=revision, allow_patterns=wanted))
     except (OSError, ValueError) as error:  # the Hub's own errors are subclasses of these
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             f"{spec}: neither a folder here nor a checkpoint that the Hub gives ({reason}); "
             "expected a checkpoint folder, a hub id, or a named size with init='random'"
         ) from error
-    config = read_json(folder / "config.json")
+    config = _config(folder)
     # The cache names a snapshot's folder by its commit.
     return Spec(name, config, folder if init == "trained" else None, init, seed, folder.name, folder)
 
@@ -141,43 +147,56 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "preprocessor_config.json"
+    preprocessor = read_json(path) if path.is_file() else {}
+    fields = {field: preprocessor[field] for field in PREPROCESSOR_FIELDS if field in preprocessor}
+    return {**read_json(folder / "config.json"), **fields}
+
+
 def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files of a checkpoint, the shards that its index names included.
+    """Return the files of a checkpoint's weights, the shards that its index names included.
 
     Raises
     ------
     CheckpointError
         If there are none, or a shard is missing.
     """
-    if (folder / INDEX_FILE).is_file():
-        shards = set(read_json(folder / INDEX_FILE).get("weight_map", {}).values())
-        files = [folder / shard for shard in sorted(shards)]
-    else:
-        files = [folder / name for name in WEIGHT_FILES[:3] if (folder / name).is_file()][:1]
+    for index, whole in ((INDEX_FILE, WEIGHT_FILES[:3]), (TORCH_INDEX_FILE, TORCH_FILES[:1])):
+        if (folder / index).is_file():
+            return _shards(folder, index)
+        files = [folder / name for name in whole if (folder / name).is_file()]
+        if files:
+            return files[:1]
+    raise CheckpointError(f"{folder}: no model.safetensors and no pytorch_model.bin, expected one beside config.json")
+
+
+def _shards(folder: Path, index: str) -> list[Path]:
+    files = [folder / shard for shard in sorted(set(read_json(folder / index).get("weight_map", {}).values()))]
     missing = [file for file in files if not file.is_file()]
-    if missing:
-        raise CheckpointError(f"{missing[0]}: missing, but {INDEX_FILE} names it; fetch it again")
-    if not files:
-        pickled = ": pytorch_model.bin is not read, convert it to safetensors" if list(folder.glob("*.bin")) else ""
-        raise CheckpointError(f"{folder}: no model.safetensors{pickled or ', expected one beside config.json'}")
+    if missing or not files:
+        raise CheckpointError(f"{(missing or [folder])[0]}: missing, but {index} names it; fetch it again")
     return files
 
 
 def read_weights(folder: Path) -> dict[str, mx.array]:
-    """Return the tensors of a checkpoint by name; MLX reads each from disk when it is used.
+    """Return the tensors of a checkpoint by name; of safetensors MLX reads each from disk when it is used.
 
     Raises
     ------
     CheckpointError
-        If a file is missing or damaged.
+        If a file is missing or damaged, or holds something else than tensors.
     """
     from features.blas import import_mlx
 
-    load = import_mlx().load
+    mx = import_mlx()
     weights: dict[str, mx.array] = {}
     for file in weight_files(folder):
+        if file.suffix == ".bin":
+            weights.update({name: mx.array(value) for name, value in read_tensors(file).items()})
+            continue
         try:
-            weights.update(load(str(file)))
+            weights.update(mx.load(str(file)))
         except (RuntimeError, ValueError) as error:  # of safetensors, of npz
             raise CheckpointError(f"{file}: damaged ({error}); fetch it again") from error
     return weights

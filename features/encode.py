@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from features.columns import column_types, to_arrows, to_columns
 from features.encoder import Encoder, Init, TextEncoder, Tokens, column_prefix, input_of
 from features.pooling import Pool
 from features.tokens import token_arrows, token_columns, token_types
-from features.windows import Window, windows
+from features.windows import OVERLAP, Window, windows
 
 STEP_VERSION = 1  # output version of the map step itself
 DTYPES = ("float16", "float32", "int8")
-PIECES = 8  # utterances that an encoder sees at once
+PIECES = 8  # utterances that an encoder sees at once, and
+PIECES_SAMPLES = 8 * 30 * 16_000  # their length all together, padding included
 BATCH_BYTES = 16_000_000  # of features, or of decoded audio where that is more, in memory before they are written
 WAVE_RATE = 16_000 * 4  # bytes of decoded audio per second
 UNKNOWN_SECONDS = 30.0  # length of a row to reckon with where the table does not tell
@@ -162,8 +163,7 @@ class Encode:
         # Neighbours in length are encoded together: least padding, fewest shapes.
         order = sorted(range(len(pieces)), key=lambda index: pieces[index][1].last - pieces[index][1].first)
         parts: dict[tuple[str, int], np.ndarray] = {}
-        for first in range(0, len(order), PIECES):
-            chosen = order[first : first + PIECES]
+        for chosen in together(order, [piece.last - piece.first for _, piece in pieces]):
             for layer, matrices in self._states([(waves[pieces[i][0]], pieces[i][1]) for i in chosen]).items():
                 parts.update({(layer, index): matrix for index, matrix in zip(chosen, matrices, strict=True)})
         rows: dict[str, list[list[np.ndarray]]] = {layer: [[] for _ in waves] for layer in self.layers}
@@ -196,7 +196,8 @@ class Encode:
     def _windows(self, length: int) -> list[Window]:
         if self.encoder.clock is None:  # a text is one piece: the encoder has cut it
             return [Window(0, length, 0, length)] if length else []
-        return windows(length, window=self.encoder.window, clock=self.encoder.clock)
+        overlap = getattr(self.encoder, "overlap", OVERLAP)
+        return windows(length, window=self.encoder.window, clock=self.encoder.clock, overlap=overlap)
 
     def _stack(self, layer: str, parts: list[np.ndarray], segments: Sequence[Mapping[str, Any]]) -> np.ndarray:
         states = np.concatenate(parts) if parts else np.zeros((0, self.cards[layer].width), self._kept)
@@ -300,6 +301,19 @@ def join(dataset: Dataset, features: Dataset) -> Dataset:
     if not len(dataset):  # as does concatenation
         return _empty(Features({**dataset.features, **features.features}))
     return concatenate_datasets([dataset, features.remove_columns("id")], axis=1)
+
+
+def together(order: Sequence[int], lengths: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield runs of `order` for an encoder to see at once, given each piece's length, shorter ones first."""
+    first = 0
+    while first < len(order):
+        count = 1
+        for last in range(first + 1, min(first + PIECES, len(order))):
+            if (last + 1 - first) * lengths[order[last]] > PIECES_SAMPLES:
+                break
+            count += 1
+        yield order[first : first + count]
+        first += count
 
 
 def select(names: Sequence[str], wanted: str | Iterable[str | int]) -> list[str]:

@@ -33,6 +33,8 @@ class Encoder(Protocol):
         When each frame is; None where the rows of a matrix are no frames.
     window : int or None
         Samples that the encoder sees at most in one piece; None where there is no limit.
+    overlap : int, where it has that attribute
+        Samples that neighbouring windows of longer audio share, else `features.windows.OVERLAP`.
     """
 
     name: str

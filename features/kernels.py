@@ -1,16 +1,19 @@
-"""Attention and GELU that are fast on every device.
+"""Attention, GELU, layer norm and convolutions that are fast on every device.
 
 Metal and CUDA have good kernels in MLX. On a Linux CPU, MLX computes exp and erf one value at a time
-on one thread, two thirds of a Whisper encoder's time; there both run in numpy instead, in blocks
-that stay in the cache, on memory that numpy and MLX share. More threads gain nothing: those of the
-BLAS keep the other cores busy between two products.
+on one thread, two thirds of a Whisper encoder's time; there compiled loops (`features.loops`) work
+on memory that numpy and MLX share. More threads gain little: those of the BLAS keep the other cores
+busy between two products.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+import scipy.fft
 
 from features.blas import import_mlx
 
@@ -20,17 +23,26 @@ import mlx.nn as nn  # noqa: E402
 
 SLOW_CPU = sys.platform == "linux" and mx.default_device() == mx.Device(mx.cpu)
 BATCH = 1 if SLOW_CPU else 8  # windows computed together: a CPU gains nothing from more, and memory grows
-
-SOFTMAX_ROWS = 64  # 375 kB of scores in a window of 1500 frames
-GELU_VALUES = 1 << 15  # 128 kB, and three more such buffers
-# Abramowitz and Stegun 7.1.26, error 1.5e-7, for z >= 0:
-# erfc(z) = (a1 t + a2 t^2 + ... + a5 t^5) exp(-z^2) with t = 1 / (1 + p z); here z = |x| / sqrt(2)
-ERFC_P = np.float32(0.3275911 / np.sqrt(2))
-HALF_ERFC_A = [np.float32(a / 2) for a in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)]
+FFT = 256  # samples of one transform of `grouped_conv1d`
 
 
-def attention(q: mx.array, k: mx.array, v: mx.array, *, scale: float) -> mx.array:
-    """Return ``softmax(scale * q k^T) v``.
+class Bias(NamedTuple):
+    """What attention adds to its scores: ``gate[b, h, i] * values[h, frames - 1 - i + j]``.
+
+    gate : mx.array [shape=(batch, heads, frames), float32]
+    values : mx.array [shape=(heads, 2 * frames - 1), float32]
+        By distance from query to key, ``1 - frames`` first.
+    """
+
+    gate: mx.array
+    values: mx.array
+
+
+def attention(
+    q: mx.array, k: mx.array, v: mx.array, *, scale: float, lengths: Sequence[int] | None = None,
+    bias: Bias | None = None,
+) -> mx.array:  # fmt: skip
+    """Return ``softmax(scale * q k^T + bias) v``.
 
     On a Linux CPU the result is evaluated, and the scores of one head are in memory at a time.
 
@@ -38,67 +50,156 @@ def attention(q: mx.array, k: mx.array, v: mx.array, *, scale: float) -> mx.arra
     ----------
     q, k, v : mx.array [shape=(batch, heads, frames, width), float32]
     scale : float
+    lengths : sequence of int or None
+        Frames of each row of the batch that may be attended to, at least 1; all if None.
+    bias : Bias or None
+        Relative positions.
 
     Returns
     -------
     mx.array [shape=(batch, heads, frames, width), float32]
+        What stands behind a row's length means nothing.
     """
     if not SLOW_CPU:
-        return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale)
-    batch, heads = q.shape[:2]
+        return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=_mask(q, lengths, bias))
+    batch, heads, frames = q.shape[:3]
     q, k = q * scale, k.swapaxes(2, 3)
-    mx.eval(q, k, v)
-    return mx.stack([mx.stack([_attend(q[b, h], k[b, h], v[b, h]) for h in range(heads)]) for b in range(batch)])
+    mx.eval(q, k, v, *(bias or ()))
+    rows = []
+    for b in range(batch):
+        n = frames if lengths is None else int(lengths[b])
+        found = [_attend(q[b, h, :n], k[b, h, :, :n], v[b, h, :n], _head(bias, b, h, n)) for h in range(heads)]
+        rows.append(mx.pad(mx.stack(found), [(0, 0), (0, frames - n), (0, 0)]) if n < frames else mx.stack(found))
+    return mx.stack(rows)
 
 
-def gelu(x: mx.array) -> mx.array:
+def gelu(x: mx.array, *, overwrite: bool = False) -> mx.array:
     """Return ``x * Phi(x)``, Phi the exact normal distribution function, within 1e-6.
 
     On a Linux CPU the result is evaluated.
+
+    Parameters
+    ----------
+    x : mx.array [float32]
+    overwrite : bool
+        `x` is a fresh result that nobody else holds: its memory may become that of the result.
     """
     if not SLOW_CPU:
         return nn.gelu(x)
-    flat = np.asarray(x).reshape(-1)
-    out = np.empty_like(flat)
-    scratch = np.empty((3, min(GELU_VALUES, flat.size)), np.float32)
-    for start in range(0, flat.size, GELU_VALUES):
-        block = flat[start : start + GELU_VALUES]
-        _gelu(block, out[start : start + GELU_VALUES], scratch[:, : block.size])
-    return mx.array(out.reshape(x.shape))
+    from features import loops  # numba takes half a second to import, on this path only
+
+    y = x if overwrite else x + 0
+    loops.gelu(_memory(y).reshape(-1))
+    return y
 
 
-def _attend(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
+def layer_norm(x: mx.array, norm: nn.LayerNorm) -> mx.array:
+    """Return what the module `norm` gives for x (..., width); on a Linux CPU it is evaluated."""
+    if not SLOW_CPU:
+        return norm(x)
+    from features import loops
+
+    width = x.shape[-1]
+    y = x + 0  # ours to write to
+    weight, bias = (norm.weight, norm.bias) if "weight" in norm else (mx.ones(width), mx.zeros(width))
+    loops.layer_norm(_memory(y).reshape(-1, width), np.asarray(weight), np.asarray(bias), norm.eps)
+    return y
+
+
+def conv1d(x: mx.array, conv: nn.Conv1d) -> mx.array:
+    """Return what an unpadded module `conv` gives for x (batch, samples, in): (batch, frames, out).
+
+    On a Linux CPU, where the kernel is between one and two strides wide, as two products without
+    the copy of all overlapping windows that MLX makes.
+    """
+    width, stride = conv.weight.shape[1], conv.stride
+    if not SLOW_CPU or not stride <= width <= 2 * stride or x.shape[1] < width:
+        return conv(x)
+    (batch, samples, channels), out = x.shape, conv.weight.shape[0]
+    frames = (samples - width) // stride + 1
+    taps = conv.weight.transpose(1, 2, 0).reshape(-1, out)
+    first = x[:, : frames * stride].reshape(batch, frames, stride * channels)
+    y = first @ taps[: stride * channels]
+    for tap in range(stride, width):  # those that lie in the next stride
+        y = y + x[:, tap : tap + (frames - 1) * stride + 1 : stride] @ taps[tap * channels : (tap + 1) * channels]
+    return y + conv.bias if "bias" in conv else y
+
+
+class GroupedConv1d(nn.Conv1d):
+    """A convolution in groups over time, padded to as many frames as it is given.
+
+    On a Linux CPU by overlapping Fourier transforms: for a kernel of 128 a tenth of the time.
+    """
+
+    def __init__(self, width: int, kernel: int, groups: int) -> None:
+        super().__init__(width, width, kernel, padding=kernel // 2, groups=groups)
+        self._spectrum: np.ndarray | None = None
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Map (batch, frames, width) to the same shape."""
+        if SLOW_CPU and self.weight.shape[1] <= FFT // 2:
+            return mx.array(np.stack([self._by_fft(row) for row in np.asarray(x)])) + self.bias
+        return super().__call__(x)[:, : x.shape[1]]  # an even kernel gives one frame more
+
+    def _by_fft(self, x: np.ndarray) -> np.ndarray:
+        if self._spectrum is None:
+            self._spectrum = _spectrum(np.asarray(self.weight), self.groups)
+        (frames, width), kernel = x.shape, self.weight.shape[1]
+        step = FFT - kernel + 1  # outputs of one transform that wrap nothing around
+        count = -(-frames // step)
+        padded = np.zeros((width, (count - 1) * step + FFT), np.float32)
+        padded[:, kernel // 2 : kernel // 2 + frames] = x.T
+        blocks = np.lib.stride_tricks.sliding_window_view(padded, FFT, axis=1)[:, ::step]
+        spectra = scipy.fft.rfft(blocks, axis=2).reshape(self.groups, -1, count, FFT // 2 + 1)
+        product = np.ascontiguousarray(spectra.transpose(3, 0, 2, 1)) @ self._spectrum  # (bins, groups, count, out)
+        out = scipy.fft.irfft(product.transpose(1, 3, 2, 0).reshape(width, count, -1), FFT, axis=2)
+        return out[:, :, :step].reshape(width, -1)[:, :frames].T
+
+
+def _spectrum(weight: np.ndarray, groups: int) -> np.ndarray:
+    """Return the conjugate transform (bins, groups, in, out) of a kernel (groups * out, taps, in)."""
+    transform = scipy.fft.rfft(weight.reshape(groups, -1, *weight.shape[1:]), FFT, axis=2)  # (groups, out, bins, in)
+    return np.ascontiguousarray(transform.conj().transpose(2, 0, 3, 1))
+
+
+def _mask(q: mx.array, lengths: Sequence[int] | None, bias: Bias | None) -> mx.array | None:
+    frames = q.shape[2]
+    place = mx.arange(frames)
+    mask = None
+    if bias is not None:
+        mask = bias.gate[..., None] * bias.values[:, frames - 1 - place[:, None] + place]
+    if lengths is not None and min(lengths) < frames:
+        real = place < mx.array(list(lengths))[:, None, None, None]
+        mask = real if mask is None else mx.where(real, mask, -mx.inf)
+    return mask
+
+
+def _head(bias: Bias | None, b: int, h: int, n: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return one head's gate (n,) and biases by distance (2 n - 1,)."""
+    if bias is None:
+        return None
+    middle = (bias.values.shape[1] - 1) // 2
+    return np.asarray(bias.gate[b, h])[:n], np.asarray(bias.values[h])[middle - n + 1 : middle + n]
+
+
+def _attend(q: mx.array, k: mx.array, v: mx.array, bias: tuple[np.ndarray, np.ndarray] | None) -> mx.array:
     """Return one head's output (frames, width), given scaled queries and transposed keys."""
+    from features import loops
+
     product = q @ k  # ours alone, so that it may be overwritten
-    mx.eval(product)
-    scores = np.asarray(product)
-    assert scores.flags.c_contiguous and scores.flags.writeable, "numpy must see MLX's own memory"
-    sums = np.empty((len(scores), 1), np.float32)
-    for start in range(0, len(scores), SOFTMAX_ROWS):
-        block = scores[start : start + SOFTMAX_ROWS]
-        block -= block.max(axis=1, keepdims=True)
-        np.exp(block, out=block)
-        block.sum(axis=1, keepdims=True, out=sums[start : start + SOFTMAX_ROWS])
-    out = product @ v / mx.array(sums)  # the division after the product: 64 wide instead of 1500
+    scores = _memory(product)
+    if bias is not None:
+        loops.add_bias(scores, *bias)
+    sums = np.empty(len(scores), np.float32)
+    loops.exp_rows(scores, sums)
+    out = product @ v / mx.array(sums)[:, None]  # the division after the product: 64 wide instead of 1500
     mx.eval(out)
     return out
 
 
-def _gelu(x: np.ndarray, out: np.ndarray, scratch: np.ndarray) -> None:
-    """Write ``max(x, 0) - |x| erfc(|x| / sqrt(2)) / 2``, which is ``x * Phi(x)`` for either sign."""
-    size, t, tail = scratch
-    np.abs(x, out=size)
-    np.multiply(size, ERFC_P, out=t)
-    t += 1
-    np.reciprocal(t, out=t)
-    np.multiply(t, HALF_ERFC_A[0], out=tail)
-    for a in HALF_ERFC_A[1:]:
-        tail += a
-        tail *= t
-    tail *= size
-    np.multiply(x, x, out=t)
-    t *= -0.5
-    np.exp(t, out=t)
-    tail *= t
-    np.maximum(x, 0, out=out)
-    out -= tail
+def _memory(x: mx.array) -> np.ndarray:
+    """Return an array's own memory to write to; only for fresh results that nothing else holds."""
+    mx.eval(x)
+    values = np.asarray(x)
+    assert values.flags.c_contiguous and values.flags.writeable, "numpy must see MLX's own memory"
+    return values

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from features.clock import FrameClock
+from features.clock import SAMPLING_RATE, FrameClock
 
-OVERLAP_SECONDS = 2  # half of it, 1 s, is the context that a frame beside a seam has at least
+OVERLAP = 32_000  # samples, 2 s: half of it is the context that a frame beside a seam has at least
 
 
 class Window(NamedTuple):
@@ -24,11 +24,11 @@ class Window(NamedTuple):
     frames: int
 
 
-def windows(samples: int, *, window: int | None, clock: FrameClock) -> list[Window]:
+def windows(samples: int, *, window: int | None, clock: FrameClock, overlap: int = OVERLAP) -> list[Window]:
     """Cut an utterance into windows whose kept frames, put together, are all its frames.
 
-    Neighbouring windows overlap by 2 s, rounded up to whole hops; each side gives the half that is
-    nearer to its own middle. An utterance that fits the window is one piece.
+    Neighbouring windows overlap by `overlap` samples, half of it rounded up to whole hops; each side
+    gives the half that is nearer to its own middle. An utterance that fits the window is one piece.
 
     Raises
     ------
@@ -38,10 +38,10 @@ def windows(samples: int, *, window: int | None, clock: FrameClock) -> list[Wind
     total = clock.frames(samples)
     if window is None or samples <= window:
         return [Window(0, samples, 0, total)] if total else []
-    half = -(-OVERLAP_SECONDS * 16_000 // 2 // clock.hop)  # frames
+    half = -(-overlap // 2 // clock.hop)  # frames
     step = (window // clock.hop - 2 * half) * clock.hop  # samples
     if step <= 0:
-        raise ValueError(f"a window of {window} samples is no longer than the overlap of {OVERLAP_SECONDS} s")
+        raise ValueError(f"a window of {window} samples is no longer than the overlap of {overlap / SAMPLING_RATE:g} s")
     pieces: list[Window] = []
     begin, done = 0, 0
     while done < total:

@@ -1,4 +1,4 @@
-"""The encoders, one file per family: a file's name is the ``model_type`` of its checkpoints.
+"""The encoders, one file per family: a file's name is the ``model_type`` of its checkpoints ("_" for "-").
 
 A module has `Model`, a class made from a `features.checkpoint.Spec`, and `CONFIGS`, configurations
 by name (``whisper-tiny``). Nothing else lists the encoders: a new family is a new file.
@@ -48,9 +48,10 @@ def load(spec: str, *, init: Init = "trained", seed: int = 0, revision: str | No
             f"{spec}: no such encoder, expected one of {known()}, a checkpoint folder or a hub id organisation/name"
         )
     family = found.config.get("model_type")
-    if family not in families():
+    module = str(family).replace("-", "_")
+    if module not in families():
         raise CheckpointError(f"{spec}: model type {family!r} is not supported, expected one of {families()}")
-    return importlib.import_module(f"{__name__}.{family}").Model(found)
+    return importlib.import_module(f"{__name__}.{module}").Model(found)
 
 
 def families() -> list[str]:

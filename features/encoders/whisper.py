@@ -133,8 +133,9 @@ class Block(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (batch, frames, width) to the same shape."""
-        x = x + self.self_attn(self.self_attn_layer_norm(x))  # not `+=`: a layer that was kept would change
-        return x + self.fc2(kernels.gelu(self.fc1(self.final_layer_norm(x))))
+        # not `+=`: a layer that was kept would change
+        x = x + self.self_attn(kernels.layer_norm(x, self.self_attn_layer_norm))
+        return x + self.fc2(kernels.gelu(self.fc1(kernels.layer_norm(x, self.final_layer_norm)), overwrite=True))
 
 
 class AudioEncoder(nn.Module):
@@ -150,13 +151,13 @@ class AudioEncoder(nn.Module):
 
     def __call__(self, mel: mx.array) -> Iterator[tuple[str, mx.array]]:
         """Yield each layer's name and its output (batch, frames, width), given mel (batch, 2 * frames, bands)."""
-        x = kernels.gelu(self.conv1(mel))
-        x = kernels.gelu(self.conv2(x)) + self.embed_positions.weight
+        x = kernels.gelu(self.conv1(mel), overwrite=True)
+        x = kernels.gelu(self.conv2(x), overwrite=True) + self.embed_positions.weight
         yield "conv", x
         for number, block in enumerate(self.layers, 1):
             x = block(x)
             yield f"block{number}", x
-        yield "norm", self.layer_norm(x)
+        yield "norm", kernels.layer_norm(x, self.layer_norm)
 
 
 def sanitize(weights: Mapping[str, mx.array], config: Config) -> dict[str, mx.array]:

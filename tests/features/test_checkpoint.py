@@ -100,6 +100,22 @@ def test_the_hub_gives_name_and_commit(checkpoint, monkeypatch):
     assert not any(pattern in ("*", "*.bin", "*.safetensors") for pattern in asked["allow_patterns"])
 
 
+def test_the_hub_is_asked_for_pickles_only_where_it_has_nothing_better(tmp_path, monkeypatch):
+    asked = []
+    source = SMALL.parent / "hubert_2x32"
+    shutil.copy(source / "config.json", tmp_path)
+
+    def download(repo_id, *, revision, allow_patterns):
+        asked.append(allow_patterns)
+        if "pytorch_model.bin" in allow_patterns:
+            shutil.copy(source / "pytorch_model.bin", tmp_path)
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert load("some-one/old-hubert").layers["embed"] == 32
+    assert [any(name.endswith(".bin") for name in patterns) for patterns in asked] == [False, True]
+
+
 def test_offline_without_a_copy_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
@@ -162,7 +178,7 @@ def test_missing_weights(checkpoint):
     (checkpoint / "model.safetensors").unlink()
     assert message(str(checkpoint)).startswith(f"{checkpoint}: no model.safetensors")
     (checkpoint / "pytorch_model.bin").write_bytes(b"")
-    assert "pytorch_model.bin is not read" in message(str(checkpoint))
+    assert message(str(checkpoint)).startswith(f"{checkpoint}/pytorch_model.bin: not a file that torch")
 
 
 def test_wrong_shapes(checkpoint):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,3 +79,16 @@ def test_frames_beside_a_seam_have_a_second_of_context(clock, samples, window):
 def test_window_no_longer_than_the_overlap(window):
     with pytest.raises(ValueError, match=f"a window of {window} samples is no longer than the overlap of 2 s"):
         windows(10 * SECOND, window=window, clock=WHISPER)
+
+
+@settings(max_examples=300, deadline=None)
+@given(CLOCKS, st.integers(0, 200 * SECOND), st.integers(5 * SECOND, 60 * SECOND), st.integers(0, 4 * SECOND))
+def test_any_overlap(clock, samples, window, overlap):
+    if window // clock.hop <= 2 * -(-overlap // 2 // clock.hop):
+        return  # refused, as above
+    pieces = windows(samples, window=window, clock=clock, overlap=overlap)
+    assert sum(piece.frames for piece in pieces) == clock.frames(samples)
+    for before, after in itertools.pairwise(pieces):
+        assert before.first + (before.skip + before.frames) * clock.hop == after.first + after.skip * clock.hop
+        assert after.skip * clock.hop + clock.offset >= overlap // 2
+        assert before.last - after.first >= overlap - clock.hop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict, Features, concatenate_datasets, load_dataset, load_from_disk
 
 from builders.cache import digest
 from builders.ledger import filesystem
@@ -48,15 +49,15 @@ class Pieces:
     identity: Mapping[str, str]
 
     def durations(self, piece: Piece) -> np.ndarray:
-        """Return the seconds of each row of a piece, (rows,) float64; zeros where the table does not tell."""
+        """Return the seconds of each row of a piece, (rows,) float64; ones where the table does not tell."""
         if piece.file is None:
             table = open_manifest(self.path)[piece.split]
             known = "duration" in table.column_names
-            return np.asarray(table.with_format("numpy")["duration"][:]) if known else np.zeros(piece.rows)
+            return np.asarray(table.with_format("numpy")["duration"][:]) if known else np.ones(piece.rows)
         fs, path = filesystem(piece.file)
         with fs.open(path, "rb") as source, pq.ParquetFile(source) as file:
             if "duration" not in file.schema_arrow.names:
-                return np.zeros(piece.rows)
+                return np.ones(piece.rows)
             return file.read(columns=["duration"]).column("duration").to_numpy()
 
 
@@ -142,7 +143,12 @@ def by_split(names: Sequence[str], path: str | Path) -> dict[str, list[str]]:
 def open_shards(path: str | Path, files: Mapping[str, Sequence[str]]) -> DatasetDict:
     """Open Parquet shards; `datasets` keeps them as Arrow in its cache."""
     local = {split: [name.removeprefix("file://") for name in names] for split, names in files.items()}
-    return load_dataset("parquet", data_files=local)
+    fs, first = filesystem(next(iter(files.values()))[0])
+    with fs.open(first, "rb") as source:
+        held = pq.read_schema(source).metadata or {}
+    told = json.loads(held[b"huggingface"])["info"]["features"] if b"huggingface" in held else None
+    # Parquet holds plain lists: the columns' own types are told beside them.
+    return load_dataset("parquet", data_files=local, features=told and Features.from_dict(told))
 
 
 def open_arrow(files: Sequence[Path]) -> Dataset:

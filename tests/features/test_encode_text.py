@@ -166,10 +166,10 @@ def test_table_without_texts(table):
 def test_table_on_disk(table, tmp_path):
     table.save_to_disk(str(tmp_path / "table"))
     folder = write_features(tmp_path / "table", Encode(FakeTextEncoder()))
-    assert folder.name == "fake"
+    assert folder.endswith("/features/fake")
     opened = open_table(tmp_path / "table")["train"]
     assert list(opened) == list(encode(table, FakeTextEncoder()))
-    assert '"clock": null' in (folder / "card.json").read_text()
+    assert '"clock": null' in Path(folder, "card.json").read_text()
 
 
 def test_probes_refuse_token_features_in_one_line(table):

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict, load_from_disk
+from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
+from builders.errors import CorpusError
+from builders.prepare import prepare
 from features import Encode, cards, encode, open_table
 from features.clock import FrameClock
 from features.columns import matrices
 from features.store import TableError, open_manifest, statistics, write_features
+from tests.corpora import timit
 from tests.corpora.manifest import manifest
 from tests.corpora.sound import noise
 
@@ -56,8 +60,8 @@ def path(tmp_path: Path) -> Path:
 
 def test_written_features_open_beside_the_manifest(path):
     folder = write_features(path, Encode(CountingEncoder()))
-    assert folder == path / "features" / "count"
-    assert sorted(item.name for item in folder.iterdir()) == ["card.json", "test.arrow", "train.arrow"]
+    assert folder == str(path / "features" / "count")
+    assert sorted(item.name for item in Path(folder).iterdir()) == [".run", "README.md", "card.json", "data"]
     table = open_table(path)
     direct = encode(open_manifest(path), CountingEncoder())
     for split, count in (("train", 5), ("test", 3)):
@@ -68,16 +72,22 @@ def test_written_features_open_beside_the_manifest(path):
             one, two = (matrices(part[split], column, slice(0, count)) for part in (table, direct))
             np.testing.assert_array_equal(one[0], two[0])
             np.testing.assert_array_equal(one[1], two[1])
-    assert list(Dataset.from_file(str(folder / "train.arrow")).features) == ["id", "count.0", "count.1"]
+    alone = load_dataset(folder)  # nothing of ours is needed
+    assert list(alone["train"].features) == ["id", "count.0", "count.1"]
+    assert alone["test"]["id"] == table["test"]["id"]
+
+
+def stamps(folder: str) -> dict[str, int]:
+    return {item.name: item.stat().st_mtime_ns for item in Path(folder, "data").iterdir()}
 
 
 def test_a_second_run_does_nothing(path, seen):
     folder = write_features(path, Encode(CountingEncoder()))
-    before = {item.name: item.stat().st_mtime_ns for item in folder.iterdir()}
+    before = stamps(folder)
     assert len(seen) == 8
     write_features(path, Encode(CountingEncoder()))
     assert len(seen) == 8
-    assert {item.name: item.stat().st_mtime_ns for item in folder.iterdir()} == before
+    assert stamps(folder) == before
 
 
 def test_interrupted_run_leaves_nothing_that_looks_finished_and_goes_on(path, seen):
@@ -85,81 +95,110 @@ def test_interrupted_run_leaves_nothing_that_looks_finished_and_goes_on(path, se
     with pytest.raises(KeyboardInterrupt):
         write_features(path, Encode(CountingEncoder()))
     folder = path / "features" / "count"
-    assert sorted(item.name for item in folder.iterdir()) == ["card.json", "train.arrow"]
-    with pytest.raises(TableError, match="no finished features of split 'test': run `python -m features` again"):
+    assert not (folder / "card.json").exists()
+    with pytest.raises(TableError, match="count holds no finished features: run `python -m features` again"):
         open_table(path)
     CountingEncoder.stop_at = None
     seen.clear()
     write_features(path, Encode(CountingEncoder()))
-    assert sorted(seen) == [3200, 3201, 3202]  # the finished split is not done again
+    assert sorted(seen) == [3200, 3201, 3202]  # the finished shard is not done again
     assert len(open_table(path)["test"]) == 3
 
 
-def test_run_that_is_interrupted_while_replacing_makes_the_old_features_unusable(path):
+def test_another_version_of_the_encoder_does_not_go_on_with_the_run(path):
     write_features(path, Encode(CountingEncoder()))
     newer = CountingEncoder()
     newer.version = 2
-    CountingEncoder.stop_at = 0
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(CorpusError, match=r"count was begun otherwise: .*version was 1, is 2 now"):
         write_features(path, Encode(newer))
-    with pytest.raises(TableError, match="no finished features of split 'train'"):
-        open_table(path)
-    CountingEncoder.stop_at = None
-    write_features(path, Encode(newer))
-    assert cards(open_table(path)["train"])["count.0"].version == 2
+    assert cards(open_table(path)["train"])["count.0"].version == 1
 
 
 @pytest.mark.parametrize(("before", "after"), [(["0"], "all"), ("all", ["1"]), (["0"], ["1"])])
-def test_other_layers_replace_the_table(path, seen, before, after):
-    write_features(path, Encode(CountingEncoder(), layers=before))
+def test_other_layers_are_another_run(path, before, after):
+    folder = write_features(path, Encode(CountingEncoder(), layers=before))
+    with pytest.raises(CorpusError, match="layers was "):
+        write_features(path, Encode(CountingEncoder(), layers=after))
+    shutil.rmtree(folder)
     step = Encode(CountingEncoder(), layers=after)
     write_features(path, step)
-    assert len(seen) == 16
     for part in open_table(path).values():
         assert list(cards(part)) == [f"count.{layer}" for layer in step.layers]
 
 
-def test_deleted_files_are_made_again(path, seen):
+def test_deleted_shards_are_made_again(path, seen):
     folder = write_features(path, Encode(CountingEncoder()))
-    for split in ("train", "test"):
-        (folder / f"{split}.arrow").unlink()
-        with pytest.raises(TableError, match=f"no finished features of split '{split}'"):
-            open_table(path)
-        write_features(path, Encode(CountingEncoder()))
-    for split in ("train", "test"):
-        (folder / f"{split}.arrow").unlink()
+    (name,) = [item for item in Path(folder, "data").iterdir() if item.name.startswith("test")]
+    name.unlink()
+    with pytest.raises(TableError, match="no features of split 'test'"):
+        open_table(path)
     write_features(path, Encode(CountingEncoder()))
-    assert len(seen) == 8 + 5 + 3 + 8
-    assert len(open_table(path)["train"]) == 5
+    assert len(seen) == 8 + 3
+    assert len(open_table(path)["test"]) == 3
 
 
-def test_changed_manifest_is_encoded_anew(path, seen, tmp_path):
+def test_features_of_a_changed_manifest_are_another_run(path, tmp_path):
     write_features(path, Encode(CountingEncoder()), out=tmp_path / "features")
     other = manifest({f"t{number}": noise(4800, number) for number in range(2)}, tmp_path / "other")
     DatasetDict({"train": other}).save_to_disk(str(tmp_path / "again"))
-    seen.clear()
-    write_features(tmp_path / "again", Encode(CountingEncoder()), out=tmp_path / "features")
-    assert seen == [4800, 4800]
-    assert len(open_table(tmp_path / "again", [tmp_path / "features"])["train"]) == 2
+    with pytest.raises(CorpusError, match="table was "):
+        write_features(tmp_path / "again", Encode(CountingEncoder()), out=tmp_path / "features")
 
 
 def test_features_of_another_manifest_are_refused(path, tmp_path):
     write_features(path, Encode(CountingEncoder()), out=tmp_path / "features")
     other = manifest({f"x{number}": noise(1600 + number, number) for number in range(5)}, tmp_path / "other")
-    DatasetDict({"train": other}).save_to_disk(str(tmp_path / "again"))
-    with pytest.raises(TableError, match=r"train\.arrow: the feature table does not belong .* ids differ"):
+    DatasetDict({"train": other, "test": other}).save_to_disk(str(tmp_path / "again"))
+    with pytest.raises(TableError, match=r"split 'train': the feature table does not belong .* ids differ"):
         open_table(tmp_path / "again", [tmp_path / "features"])
 
 
-def test_several_processes_write_one_file(path):
-    write_features(path, Encode(CountingEncoder()))
-    one = {split: part.to_list() for split, part in open_table(path).items()}
-    newer = CountingEncoder()
-    newer.revision = "r2"
-    folder = write_features(path, Encode(newer), num_proc=2)
-    assert sorted(item.name for item in folder.iterdir()) == ["card.json", "test.arrow", "train.arrow"]
-    assert {split: part.to_list() for split, part in open_table(path).items()} == one
-    assert cards(open_table(path)["test"])["count.1"].revision == "r2"
+def wave_table(folder: Path, rows: int = 40) -> Path:
+    table = manifest({f"u{row:02}": noise(1600 + 160 * row, row) for row in range(rows)}, folder / "one")
+    DatasetDict({"train": table}).save_to_disk(str(folder / "table"))
+    return folder / "table"
+
+
+def test_several_workers_write_the_same_bytes(tmp_path):
+    path = wave_table(tmp_path)
+    one = write_features(path, Encode("log_mel"), out=tmp_path / "a")
+    two = write_features(path, Encode("log_mel"), out=tmp_path / "b", workers=2)
+    held = [{item.name: item.read_bytes() for item in Path(folder, "data").iterdir()} for folder in (one, two)]
+    assert held[0] == held[1]
+    assert len(held[0]) == 3  # of at least sixteen rows
+
+
+def test_small_shards_and_large_ones_hold_the_same_rows(tmp_path):
+    path = wave_table(tmp_path)
+    for name, size in (("a", 500_000_000), ("b", 20_000)):
+        write_features(path, Encode("log_mel"), out=tmp_path / name, max_shard_size=size)
+    assert len(list((tmp_path / "b" / "data").iterdir())) >= 10
+    one, other = (open_table(path, [tmp_path / name])["train"] for name in ("a", "b"))
+    assert list(one) == list(other)
+
+
+def test_parquet_beside_parquet(tmp_path):
+    corpus = timit.write(tmp_path / "corpus")
+    prepare({"path": "builders/timit", "name": None, "data_dir": str(corpus)}, tmp_path / "o")
+    folder = write_features(tmp_path / "o", Encode("log_mel"), workers=2)
+    assert {item.suffix for item in Path(folder, "data").iterdir()} == {".parquet"}
+    direct = encode(load_dataset("builders/timit", data_dir=str(corpus)), "log_mel")
+    opened = open_table(tmp_path / "o")
+    assert set(opened) == set(direct)
+    for split, part in direct.items():
+        assert opened[split].features == part.features
+        assert list(opened[split]) == list(part)
+    stream = load_dataset(folder, split="train", streaming=True)
+    assert [row["id"] for row in stream] == direct["train"]["id"]
+    assert cards(stream) == cards(direct["train"])
+
+
+def test_a_manifest_with_a_missing_shard_is_refused(tmp_path):
+    corpus = timit.write(tmp_path / "corpus")
+    prepare({"path": "builders/timit", "name": None, "data_dir": str(corpus)}, tmp_path / "o")
+    next((tmp_path / "o" / "data").glob("train*")).unlink()
+    with pytest.raises(TableError, match=r"of \d+ shards of split 'train' are there: finish its run"):
+        write_features(tmp_path / "o", Encode("log_mel"))
 
 
 def test_several_encoders_side_by_side(path):
@@ -189,8 +228,7 @@ def test_manifest_still_opens_without_us(path):
 
 def test_card_beside_the_table_has_the_moments_of_each_layer(path):
     folder = write_features(path, Encode(CountingEncoder()))
-    card = json.loads((folder / "card.json").read_text())
-    assert set(card["keys"]) == {"train", "test"}
+    card = json.loads(Path(folder, "card.json").read_text())
     assert [layer["column"] for layer in card["layers"]] == ["count.0", "count.1"]
     values, _ = matrices(open_table(path)["train"], "count.1", slice(0, 5))
     wide = values.astype(np.float64)
@@ -214,7 +252,7 @@ def test_missing_table(tmp_path, make):
 
 
 def test_missing_feature_table(path):
-    with pytest.raises(TableError, match="no finished features of split 'train'"):
+    with pytest.raises(TableError, match="nothing holds no finished features"):
         open_table(path, [path / "features" / "nothing"])
 
 

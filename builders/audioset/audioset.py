@@ -63,6 +63,7 @@ class AudioSet(CorpusBuilder):
         title="AudioSet",
         homepage="https://research.google.com/audioset/",
         licence="labels CC BY 4.0, ontology CC BY-SA 4.0; the sound belongs to who made the videos",
+        private_only="the sound belongs to who made the videos",
         access="AudioSet is published without sound: put the segment csvs of https://research.google.com/audioset/ "
         "beside clips named by video (<YTID>.wav), or fetch https://huggingface.co/datasets/agkphysics/AudioSet, and "
         "pass data_dir=<its folder>",

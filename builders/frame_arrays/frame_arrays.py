@@ -65,6 +65,7 @@ class FrameArrays(FrameBuilder):
         title="CMU 11-785 homework 1 part 2: frame-level phonemes",
         homepage="https://deeplearning.cs.cmu.edu",
         licence="rules of the Kaggle competitions; of LibriSpeech: CC BY 4.0, of WSJ: LDC",
+        private_only="the rules of the competitions allow no redistribution",
         access="join the course's Kaggle competition (11785-hw1p2-f24, ...), accept its rules, fetch its files and "
         "pass data_dir=<folder or zip>",
         citation="Carnegie Mellon University, 11-785 Introduction to Deep Learning, homework 1 part 2.",

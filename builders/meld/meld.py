@@ -43,6 +43,7 @@ class Meld(CorpusBuilder):
         title="MELD: Multimodal EmotionLines Dataset",
         homepage="https://github.com/declare-lab/MELD",
         licence="GPL-3.0 (annotation); the sound is of a copyrighted series, for research",
+        private_only="the sound is of a copyrighted series",
         access="MELD is open: fetch MELD.Raw.tar.gz by the link of https://github.com/declare-lab/MELD, unpack it (the "
         "archives inside may stay packed) and pass data_dir=<its folder, with clips and *_sent_emo.csv>",
         citation="Poria, S., Hazarika, D., Majumder, N., Naik, G., Cambria, E., Mihalcea, R. (2019). MELD: A "

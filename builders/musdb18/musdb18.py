@@ -40,6 +40,7 @@ class Musdb18(CorpusBuilder):
         title="MUSDB18 and MUSDB18-HQ",
         homepage="https://sigsep.github.io/datasets/musdb.html",
         licence="for education and research only; most songs CC BY-NC-SA",
+        private_only="its songs are for education and research, each under terms of its own",
         access="MUSDB18-HQ downloads itself (23 GB, https://zenodo.org/records/3338373); for MUSDB18 fetch musdb18.zip "
         "from https://zenodo.org/records/1117372 and pass data_dir=<its folder, or where train and test are>",
         citation="Rafii, Z., Liutkus, A., Stöter, F.-R., Mimilakis, S. I., Bittner, R. (2019). MUSDB18-HQ - an "

@@ -44,6 +44,7 @@ class Sep28k(CorpusBuilder):
         title="SEP-28k: Stuttering Events in Podcasts, with the labels of FluencyBank",
         homepage="https://github.com/apple/ml-stuttering-events-dataset",
         licence="CC BY-NC 4.0 (labels); the sound belongs to the podcasts' owners",
+        private_only="the sound belongs to the podcasts' owners",
         access="SEP-28k is open, but its sound is not published: without data_dir the tables of https://github.com/"
         "apple/ml-stuttering-events-dataset are fetched, and the episodes that are still online; for FluencyBank run "
         "its download_audio.py and extract_clips.py and pass data_dir=<their folder, with *_labels.csv>",

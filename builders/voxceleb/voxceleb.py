@@ -42,6 +42,7 @@ class VoxCeleb(CorpusBuilder):
         title="VoxCeleb 1 and 2",
         homepage="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/",
         licence="CC BY 4.0 (metadata; audio: copyright of the videos' owners)",
+        private_only="the sound belongs to the videos' owners",
         access="VoxCeleb is given on request: ask at https://www.robots.ox.ac.uk/~vgg/data/voxceleb/ and pass "
         "data_dir=<folder of the archives or parts, vox1_meta.csv or vox2_meta.csv, and the lists of trials>",
         citation="Nagrani, A., Chung, J. S., Xie, W., Zisserman, A. (2020). VoxCeleb: Large-scale speaker verification "

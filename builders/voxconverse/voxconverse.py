@@ -34,6 +34,7 @@ class VoxConverse(CorpusBuilder):
         title="VoxConverse speaker diarisation",
         homepage="https://www.robots.ox.ac.uk/~vgg/data/voxconverse/",
         licence="CC BY 4.0 (audio: copyright of the videos' owners)",
+        private_only="the sound belongs to the videos' owners",
         access="VoxConverse is open: without data_dir audio is fetched from "
         "https://www.robots.ox.ac.uk/~vgg/data/voxconverse/, annotations from https://github.com/joonson/voxconverse",
         citation="Chung, J. S., Huh, J., Nagrani, A., Afouras, T., Zisserman, A. (2020). Spot the conversation: "

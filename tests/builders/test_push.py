@@ -191,3 +191,11 @@ def test_push_to_hub_of_datasets_works(hub, tmp_path, form):
     assert read.returncode == 0, read.stderr
     (found,) = json.loads(read.stdout.splitlines()[-1]).values()
     assert [row["id"] for row in found] == wanted["id"]
+
+
+def test_corpora_of_other_peoples_sound_stay_private():
+    from builders.register import builder_class, corpora
+
+    closed = {name for name in corpora() if builder_class(name).FACTS.private_only}
+    assert {"timit", "voxceleb", "voxconverse", "audioset", "meld", "sep28k", "musdb18"} <= closed
+    assert not closed & {"librispeech", "mls_english", "common_voice", "fsd50k", "nsynth"}

@@ -190,16 +190,19 @@ class CorpusBuilder(datasets.ArrowBasedBuilder):
             features=manifest_features(facts.labels, facts.own_labels, facts.audio_columns),
         )
 
-    def listings(self) -> dict[str, pa.Table]:
-        """Return the listing of each split that is there, of an open corpus after fetching it.
+    def listings(self, *splits: str) -> dict[str, pa.Table]:
+        """Return the listing of each split that is there, or of those named, of an open corpus after fetching it.
 
         Raises
         ------
         CorpusError
-            If no split has any utterance.
+            If there is no split of a name, or none has any utterance.
         """
+        if unknown := [split for split in splits if split not in self.config.splits]:
+            raise CorpusError(f"{self.name} has no split {unknown[0]!r}: expected one of {list(self.config.splits)}")
         self.fetch()
-        found = {split: listing for split in self.config.splits if (listing := self.listing(split)).num_rows}
+        wanted = splits or self.config.splits
+        found = {split: listing for split in wanted if (listing := self.listing(split)).num_rows}
         if self.files is not None:
             self.files.close()  # readers don't survive a fork
         if not found:

@@ -16,11 +16,13 @@ from datasets import DatasetDict, load_dataset, load_dataset_builder
 from datasets.utils.py_utils import convert_file_size_to_int
 from tabulate import tabulate
 
-from builders import corpora, startup
+from builders import check as quality_check
+from builders import corpora, manifest, startup
 from builders.corpus import CorpusBuilder
 from builders.errors import CorpusError
 from builders.ledger import Ledger
 from builders.listing import SHARD_BYTES
+from builders.options import QUARANTINED, call, corpus_options
 from builders.prepare import QUARANTINE, output, prepare
 from builders.push import push
 from builders.register import HOME, builder_class
@@ -34,10 +36,11 @@ EXAMPLES = {
     "status": "python -m builders status /data/prepared/timit",
     "push": "python -m builders push /data/prepared/timit --repo my-lab/timit",
     "verify": "python -m builders verify librispeech test-clean --data-dir /data/LibriSpeech",
+    "manifest": "python -m builders manifest timit --data-dir /data/TIMIT --out manifests",
+    "check": "python -m builders check tables/timit --out quality/timit",
     "enable": "python -m builders enable",
     "disable": "python -m builders disable",
 }
-QUARANTINED = 3  # exit status: the table is there, some recordings are not in it
 DIFFERENT = 1  # exit status: the corpus is not what was published
 
 
@@ -70,11 +73,7 @@ def parser() -> argparse.ArgumentParser:
     check = add("verify", run_verify, "Compare what is there with what was published; exit status 1 where they differ.")
     make = add("prepare", run_prepare, "Write a corpus as Parquet shards with a card; an interrupted run goes on.")
     for command in (load, check, make):
-        command.add_argument("corpus")
-        command.add_argument("config", nargs="?", help="configuration, see `show`")
-        command.add_argument("--data-dir", help="folder or archive of the corpus")
-        command.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
-                             help="option of the configuration, e.g. alignments=/data/TextGrids")  # fmt: skip
+        corpus_options(command)
     for command in (load, check):
         command.add_argument("--num-proc", type=int, help="processes (default: 1)")
     make.add_argument("--out", required=True, help="folder or address to write to; the data set is a folder in it")
@@ -95,6 +94,8 @@ def parser() -> argparse.ArgumentParser:
     load.add_argument("--out", type=Path, help="folder to write the table to")
     load.add_argument("--max-bad", type=float, help="share of bad recordings to bear (default: 0.01 for most corpora)")
     check.add_argument("--deep", action="store_true", help="decode all audio: hours, and what is truncated")
+    manifest.add_command(add)
+    quality_check.add_command(add)
     add("enable", run_enable, "Make builders/<corpus> loadable in every program of this environment.")
     add("disable", run_disable, "Take that back.")
     return top
@@ -202,13 +203,6 @@ def run_push(options: argparse.Namespace) -> None:
 def size(text: str) -> int:
     """Read a number of bytes as `datasets` does: 500MB, 1GiB, 60000."""
     return int(text) if text.isdigit() else convert_file_size_to_int(text)
-
-
-def call(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments of `load_dataset` that the options stand for."""
-    keywords = dict(option.partition("=")[::2] for option in options.option)
-    keywords = {name: int(value) if value.isdigit() else value for name, value in keywords.items()}
-    return {"path": f"builders/{options.corpus}", "name": options.config, "data_dir": options.data_dir, **keywords}
 
 
 def load(options: argparse.Namespace, *, max_bad: float | None) -> tuple[CorpusBuilder, DatasetDict]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,14 @@ OGG = b"OggS"  # libsndfile's seeks in Vorbis land up to some hundred samples of
 MP3_LEAD = 32 * 1152  # a frame of MP3 leans on up to 511 bytes of those before it: seek back by this, then read on
 BLOCK = 1 << 20  # frames; what a header claims is not a size to allocate
 INT16_SCALE = 32_768  # libsndfile's: int16 -32768 is float -1.0
+PAGE = 65_307  # bytes of the largest page of Ogg
+# Where the header's length is that of the samples: so many bytes a sample, and a claim that can be compared.
+COUNTED = {
+    *itertools.product(
+        ("WAV", "WAVEX", "RF64", "AIFF", "AU", "NIST"),
+        ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,33 @@ class Normalised:
     samples: int
     source: dict[str, Any]
     clipped: int = 0
+
+
+@dataclass(frozen=True)
+class Header:
+    """How much sound a file holds.
+
+    frames, channels : int
+    rate : int
+        Hz.
+    format : str
+        Container and sample type, e.g. ``WAV/PCM_16``.
+    """
+
+    frames: int
+    rate: int
+    channels: int
+    format: str
+
+    def span(self, start: float = 0.0, end: float | None = None) -> tuple[int, int]:
+        """Return the first frame of a part of the file, seconds, and the one behind its last."""
+        first, last = _span(self.rate, self.frames, start, end)
+        return min(first, self.frames), max(min(first, self.frames), last)
+
+    def samples(self, parts: Sequence[tuple[float, float | None]]) -> int:
+        """Return how many samples `normalise` makes of parts of the file, seconds, put together."""
+        kept = sum(last - first for first, last in (self.span(*part) for part in parts))
+        return (2 * kept * SAMPLING_RATE + self.rate) // (2 * self.rate)  # soxr rounds half up
 
 
 def normalise(
@@ -198,6 +234,59 @@ def decode(audio: Mapping[str, Any]) -> np.ndarray:
             "load the corpus through its builder"
         )
     return samples
+
+
+def read_header(file: BinaryIO) -> Header | None:
+    """Return how much sound a file holds without decoding it; None where only decoding it tells.
+
+    Trusted are uncompressed samples whose header claims what is there, FLAC whose last frame decodes, and Ogg Opus
+    whose last page is whole. Not trusted, hence None: MP3, MP4, Ogg Vorbis, compressed samples in WAV, streams of
+    unknown length, headers that claim more than there is, and whatever is not audio.
+
+    file : binary file that can be sought in
+    """
+    head = file.read(4096)
+    try:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - PAGE))
+        tail = file.read() if head[:4] == OGG else b""
+        file.seek(0)
+        with sf.SoundFile(file) as sound:
+            if not sound.frames or not _counted(sound, head, tail):
+                return None
+            return Header(sound.frames, sound.samplerate, sound.channels, _format(sound))
+    except (sf.LibsndfileError, OSError):
+        return None
+
+
+def decoded_header(data: bytes) -> Header:
+    """Return how much sound a file holds, counted on decoded samples.
+
+    Raises
+    ------
+    AudioError
+        If it is truncated or not audio.
+    """
+    if is_mp4(data):
+        samples, rate, form = decode_mp4(data)
+        return Header(len(samples), rate, samples.shape[1], form)
+    with _open(io.BytesIO(data)) as file:
+        _check_whole(file, data)
+        return Header(len(_read(file, 0, file.frames)), file.samplerate, file.channels, _format(file))
+
+
+def _counted(file: sf.SoundFile, head: bytes, tail: bytes) -> bool:
+    """Tell whether as many frames decode as the header of an open file says, given its first and last bytes."""
+    if (file.format, file.subtype) in COUNTED:
+        count = SPHERE_COUNT.search(head) if file.format == "NIST" else None
+        return not CLAIMED.search(file.extra_info) and (count is None or file.frames >= int(count[1]))
+    if file.format == "FLAC" and file.frames < UNKNOWN_LENGTH:
+        file.seek(file.frames - 1)  # fails where the end is missing
+        return len(file.read(1)) == 1
+    if (file.format, file.subtype) == ("OGG", "OPUS"):
+        last = tail.rfind(OGG)  # of the same stream as the first page: else several lie one behind the other
+        return last >= 0 and not _cut_page(tail) and tail[last + 14 : last + 18] == head[14:18]
+    return False
 
 
 def _open(file: BinaryIO) -> sf.SoundFile:

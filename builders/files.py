@@ -119,6 +119,11 @@ class Files:
             except OSError as error:  # a bad block, a network disk that went away
                 raise unreadable(name, error) from None
 
+    def on_disk(self, name: str) -> Path | None:
+        """Return where a member is a file of its own, None if it lies in an archive."""
+        with self.open(name) as file:  # members of archives are read into memory
+            return Path(file.name) if isinstance(file, io.BufferedReader) else None
+
     def read_text(self, name: str, encoding: str = "utf-8-sig") -> str:
         """Return a member's text; a byte order mark is dropped, bad bytes are replaced."""
         return self.read(name).decode(encoding, "replace")

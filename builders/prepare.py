@@ -25,10 +25,10 @@ from builders import runner
 from builders.cache import cache_dir, writing
 from builders.corpus import MACHINERY_VERSION, CorpusBuilder
 from builders.dataset_card import card
-from builders.errors import CorpusError, TooManyBadFilesError
 from builders.ledger import FOLDER, Ledger, filesystem, put
 from builders.listing import SHARD_BYTES, Shard, read_listing, shards, weights
 from builders.push import PRIVATE_ONLY
+from builders.quarantine import check_all
 from builders.register import HOME
 from builders.shard_files import shard_name, write_parquet
 
@@ -209,14 +209,8 @@ def _finish(builder: CorpusBuilder, job: Prepare, ledger: Ledger) -> None:
         put(ledger.fs, f"{ledger.root}/{QUARANTINE}", ("\n".join(lines) + "\n").encode())
     listed = sum(shard.last - shard.first for _, ranges, _ in job.listings.values() for shard in ranges)
     written = sum(entry.rows for entry in entries)
-    if listed != written + len(lines):
-        raise CorpusError(f"{ledger.out}: {listed} rows listed, {written} written, {len(lines)} quarantined: rows lost")
-    absent = sum(builder.absent(builder.listing(split)) for split in job.listings)  # known to be, not bad
-    if len(lines) - absent > builder.config.max_bad * listed or not written:
-        raise TooManyBadFilesError(
-            f"{len(lines)} of {listed} recordings are bad, more than max_bad={builder.config.max_bad:g} allows: see "
-            f"{ledger.out}/{QUARANTINE}. Mend the corpus and choose another --out, or pass a larger --max-bad"
-        )
+    absent = sum(builder.absent(builder.listing(split)) for split in job.listings)
+    check_all(f"{ledger.out}/{QUARANTINE}", listed, written, len(lines), builder.config.max_bad, absent=absent)
     put(ledger.fs, f"{ledger.root}/README.md", _card(builder, job, ledger).encode())
 
 

@@ -80,3 +80,20 @@ class Reports:
     def _read(self) -> Iterator[dict[str, Any]]:
         for path in sorted(self.parts.glob("*.json")):
             yield json.loads(path.read_text(encoding="utf-8"))
+
+
+def check_all(where: str, listed: int, written: int, bad: int, max_bad: float, *, absent: int = 0) -> None:
+    """Raise what is wrong with a finished run: rows that are lost, or too many bad recordings.
+
+    where : str
+        The file that lists the bad ones.
+    absent : int
+        How many of the bad ones are recordings that nobody can have: they are no fault.
+    """
+    if listed != written + bad:
+        raise CorpusError(f"{where}: {listed} rows listed, {written} written, {bad} quarantined: rows lost")
+    if bad - absent > max_bad * listed or not written:
+        raise TooManyBadFilesError(
+            f"{bad - absent} of {listed} recordings are bad, more than max_bad={max_bad:g} allows: see {where}. "
+            "Mend the corpus and choose another --out, or pass a larger --max-bad"
+        )

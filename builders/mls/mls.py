@@ -10,9 +10,11 @@ Source: Pratap et al. (2020), https://www.openslr.org/94. Each language is an ar
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from builders import mls_tree
 from builders.corpus import CorpusBuilder, Expected, Facts
+from builders.errors import CorpusError
 from builders.files import Files
 from builders.listing import Utterance
 from builders.mls_tree import MlsConfig
@@ -41,6 +43,16 @@ def _configurations() -> Iterator[MlsConfig]:
         published = {split: Expected(*both) for split, *both in zip(mls_tree.PARTS, counts, hours, strict=False)}
         limited = {"9hr": counts[3], "1hr": counts[4]}
         yield from mls_tree.configurations(name, code, published, limited, prefix=code)
+    yield MlsConfig(
+        name="all", description="All seven languages, those that are there.", splits=_sums(),
+        archives=[f"mls_{name}{form}.*" for name, *_ in LANGUAGES.values() for form in ("", "_opus")],
+    )  # fmt: skip
+
+
+def _sums() -> dict[str, Expected]:
+    counts, hours = (zip(*(language[place] for language in LANGUAGES.values()), strict=True) for place in (3, 4))
+    sums = zip(mls_tree.PARTS, map(sum, counts), map(sum, hours), strict=False)
+    return {split: Expected(number, round(length, 2)) for split, number, length in sums}
 
 
 class Mls(CorpusBuilder):
@@ -69,5 +81,12 @@ class Mls(CorpusBuilder):
     DEFAULT_CONFIG_NAME = "de"
 
     def utterances(self, files: Files, split: str) -> Iterator[Utterance]:
-        """Yield the utterances of the configuration's language."""
-        return mls_tree.utterances(files, split, self.config)
+        """Yield the utterances of the configuration's language, or of all."""
+        if self.config.name != "all":
+            yield from mls_tree.utterances(files, split, self.config)
+            return
+        if f"{mls_tree.PARTS[split]}/transcripts.txt" in files:
+            raise CorpusError(f"{files.path} does not say which language it is of: name its folder mls_<language>")
+        for config in self.BUILDER_CONFIGS:
+            if config.name in LANGUAGES:
+                yield from mls_tree.utterances(files, split, replace(config, form=self.config.form))

@@ -151,6 +151,9 @@ def test_configurations():
     assert sum(expected.utterances for expected in english["default"].splits.values()) == 10_815_613
     assert english["9hr"].splits["train"] == Expected(None, 9.0)
     others = {config.name: config for config in builder_class("mls").BUILDER_CONFIGS}
+    assert others.pop("all").splits == {
+        "train": Expected(1_445_342, 6027.1), "validation": Expected(13_974, 58.0), "test": Expected(13_933, 58.27),
+    }  # fmt: skip
     assert set(others) == {
         f"{code}{part}" for code in "de nl fr es it pt pl".split() for part in ("", "_9hr", "_1hr", "_10hr")
     }

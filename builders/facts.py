@@ -15,10 +15,18 @@ NOT_IN_IDENTITY = ("max_bad", "trust")  # how a run behaves, not what it makes
 
 @dataclass(frozen=True)
 class Expected:
-    """What a split holds according to the corpus' publication."""
+    """What a split holds according to the corpus' publication.
+
+    utterances : int, optional
+        Recordings that are there.
+    hours : float, optional
+    absent : int
+        Recordings that the published metadata name and that were never published.
+    """
 
     utterances: int | None = None
     hours: float | None = None
+    absent: int = 0
 
 
 @dataclass(frozen=True)

@@ -186,10 +186,15 @@ def test_address_of_the_corpus_and_patterns_of_the_configuration(server, tmp_pat
 # Addresses of the corpora
 
 OPEN = (
-    "aishell1 aishell4 ami crema_d fleurs free_spoken_digits hifi_tts libri_light librispeech libritts libritts_r mls "
-    "mls_english ravdess sep28k speech_commands speechocean762 vocalset vocalsound voxconverse voxpopuli"
+    "aishell1 aishell4 ami crema_d dns_noise esc50 fleurs free_spoken_digits fsd50k hifi_tts libri_light "
+    "librispeech libritts libritts_r mls mls_english musan musdb18 nsynth ravdess sep28k speech_commands "
+    "speechocean762 urbansound8k vocalset vocalsound voxconverse voxpopuli wham_noise"
 ).split()
-ASK = {"crema_d": {"mp3"}, "sep28k": {"fluencybank"}}  # configurations of theirs that no address is known for
+ASK = {
+    "crema_d": {"mp3"},
+    "dns_noise": {"interspeech2020"},
+    "sep28k": {"fluencybank"},
+}  # configurations of theirs that no address is known for
 
 
 def remote(name: str, config: str | None = None) -> list[Archive]:

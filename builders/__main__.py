@@ -22,6 +22,7 @@ from builders.errors import CorpusError
 from builders.ledger import Ledger
 from builders.listing import SHARD_BYTES
 from builders.prepare import QUARANTINE, output, prepare
+from builders.push import push
 from builders.register import HOME, builder_class
 from builders.verify import verify
 
@@ -31,6 +32,7 @@ EXAMPLES = {
     "load": "python -m builders load timit --data-dir /data/TIMIT --out tables/timit",
     "prepare": "python -m builders prepare timit --data-dir /data/TIMIT --out /data/prepared --workers 4",
     "status": "python -m builders status /data/prepared/timit",
+    "push": "python -m builders push /data/prepared/timit --repo my-lab/timit",
     "verify": "python -m builders verify librispeech test-clean --data-dir /data/LibriSpeech",
     "enable": "python -m builders enable",
     "disable": "python -m builders disable",
@@ -84,6 +86,11 @@ def parser() -> argparse.ArgumentParser:
     state = add("status", run_status, "Tell how far a run of `prepare` or `python -m features` is.")
     state.add_argument("folder", help="output of the run")
     state.add_argument("--json", action="store_true", help="for machines")
+    send = add("push", run_push, "Upload a prepared data set, a feature table or results to the Hub, private.")
+    send.add_argument("folder", type=Path)
+    send.add_argument("--repo", required=True, metavar="ORGANISATION/NAME")
+    send.add_argument("--public", action="store_true", help="let everyone read it, where the licence allows that")
+    send.add_argument("--i-have-the-right-to-publish", action="store_true", help="where the licence does not")
     load.add_argument("--split", help="one split only, e.g. train")
     load.add_argument("--out", type=Path, help="folder to write the table to")
     load.add_argument("--max-bad", type=float, help="share of bad recordings to bear (default: 0.01 for most corpora)")
@@ -185,6 +192,11 @@ def run_status(options: argparse.Namespace) -> None:
     print(f"quarantined {state['quarantined']}")
     print(f"rate {rate:.0f} times real time" if rate else "rate not known yet", end=", ")
     print(f"{timedelta(seconds=round(left))} left" if left is not None else "time left not known yet")
+
+
+def run_push(options: argparse.Namespace) -> None:
+    """Upload and say where it is."""
+    print(push(options.folder, options.repo, public=options.public, permitted=options.i_have_the_right_to_publish))
 
 
 def size(text: str) -> int:

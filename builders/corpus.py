@@ -65,6 +65,8 @@ class Facts:
         Columns behind the core ones: shared ones by name, own ones with their `datasets` type.
     audio_columns : sequence of str
         Further audio: stems, sources.
+    private_only : str
+        Why its licence allows no public copy of the audio, empty where it does.
     version : int
         Output version of the corpus module, raised when its rows change.
     """
@@ -84,6 +86,7 @@ class Facts:
     labels: Sequence[str] = ()
     own_labels: Mapping[str, Any] = field(default_factory=dict)
     audio_columns: Sequence[str] = ()
+    private_only: str = ""
     version: int = 1
 
 

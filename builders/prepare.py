@@ -28,6 +28,7 @@ from builders.dataset_card import card
 from builders.errors import CorpusError, TooManyBadFilesError
 from builders.ledger import FOLDER, Ledger, filesystem, put
 from builders.listing import SHARD_BYTES, Shard, read_listing, shards, weights
+from builders.push import PRIVATE_ONLY
 from builders.register import HOME
 from builders.shard_files import shard_name, write_parquet
 
@@ -231,6 +232,8 @@ def _card(builder: CorpusBuilder, job: Prepare, ledger: Ledger) -> str:
         f"{ledger.quarantined} recordings quarantined.\n\n{text}"
     )
     more = {name: own[name] for name in CARD_FIELDS if name in own}
+    if facts.private_only:
+        more[PRIVATE_ONLY] = facts.private_only
     return card(own.get("pretty_name", facts.title), builder.info.features, splits, note, more=more)
 
 

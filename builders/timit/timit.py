@@ -43,6 +43,7 @@ class Timit(CorpusBuilder):
         title="TIMIT Acoustic-Phonetic Continuous Speech Corpus",
         homepage="https://catalog.ldc.upenn.edu/LDC93S1",
         licence="LDC User Agreement (the NLTK sample: CC BY-NC-SA)",
+        private_only="the LDC User Agreement allows no redistribution",
         access="TIMIT is licensed by the LDC (LDC93S1): get it there and pass data_dir=<folder or archive>",
         citation="Garofolo, J. S., et al. (1993). TIMIT Acoustic-Phonetic Continuous Speech Corpus LDC93S1. "
         "Linguistic Data Consortium.",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +15,22 @@ from datasets.utils.py_utils import convert_file_size_to_int
 from tabulate import tabulate
 
 from builders import check as quality_check
-from builders import corpora, manifest, startup
+from builders import clean, corpora, extract, manifest, plan, startup, status
+from builders.cache import absolute
 from builders.corpus import CorpusBuilder
 from builders.errors import CorpusError
-from builders.ledger import Ledger
 from builders.listing import SHARD_BYTES
 from builders.options import QUARANTINED, call, corpus_options
 from builders.prepare import QUARANTINE, output, prepare
 from builders.push import push
 from builders.register import HOME, builder_class
-from builders.verify import verify
+from builders.verify import verify, verify_archives
 
 EXAMPLES = {
     "list": "python -m builders list",
     "show": "python -m builders show timit",
     "load": "python -m builders load timit --data-dir /data/TIMIT --out tables/timit",
     "prepare": "python -m builders prepare timit --data-dir /data/TIMIT --out /data/prepared --workers 4",
-    "status": "python -m builders status /data/prepared/timit",
     "push": "python -m builders push /data/prepared/timit --repo my-lab/timit",
     "verify": "python -m builders verify librispeech test-clean --data-dir /data/LibriSpeech",
     "manifest": "python -m builders manifest timit --data-dir /data/TIMIT --out manifests",
@@ -41,6 +38,8 @@ EXAMPLES = {
     "enable": "python -m builders enable",
     "disable": "python -m builders disable",
 }
+DISK = (status, extract, clean, plan)  # commands that lie in modules of their own
+EXAMPLES |= {module.__name__.split(".")[-1]: module.EXAMPLE for module in DISK}
 DIFFERENT = 1  # exit status: the corpus is not what was published
 
 
@@ -82,9 +81,6 @@ def parser() -> argparse.ArgumentParser:
     make.add_argument("--max-shard-size", type=size, default=SHARD_BYTES, metavar="SIZE",
                       help="of a shard's source audio, e.g. 200MB (default: 500MB)")  # fmt: skip
     make.add_argument("--max-bad", type=float, help="share of bad recordings to bear (default: 0.01 for most corpora)")
-    state = add("status", run_status, "Tell how far a run of `prepare` or `python -m features` is.")
-    state.add_argument("folder", help="output of the run")
-    state.add_argument("--json", action="store_true", help="for machines")
     send = add("push", run_push, "Upload a prepared data set, a feature table or results to the Hub, private.")
     send.add_argument("folder", type=Path)
     send.add_argument("--repo", required=True, metavar="ORGANISATION/NAME")
@@ -98,6 +94,8 @@ def parser() -> argparse.ArgumentParser:
     quality_check.add_command(add)
     add("enable", run_enable, "Make builders/<corpus> loadable in every program of this environment.")
     add("disable", run_disable, "Take that back.")
+    for module in DISK:
+        module.add_command(commands)
     return top
 
 
@@ -155,7 +153,7 @@ def run_load(options: argparse.Namespace) -> int:
 
 
 def run_verify(options: argparse.Namespace) -> int:
-    """Compare counts, and with --deep hours, with the published ones."""
+    """Compare counts, and with --deep hours, with the published ones; archives with what was unpacked from them."""
     if options.deep:
         builder, table = load(options, max_bad=1.0)
     else:
@@ -163,7 +161,13 @@ def run_verify(options: argparse.Namespace) -> int:
     findings = verify(builder, table)
     headers = ["split", "utterances", "published", "hours", "published", "finding"]
     print(tabulate([list(finding) for finding in findings], headers=headers, floatfmt=".2f"))
-    return DIFFERENT if any(finding.what != "as published" for finding in findings) else 0
+    right = all(finding.what == "as published" for finding in findings)
+    if options.data_dir:
+        unpacked = verify_archives(options.corpus, options.config, absolute(options.data_dir), deep=options.deep)
+        if unpacked:
+            print(f"\n{tabulate(unpacked, headers=['archive', 'files', 'unpacked in', 'finding', ''])}")
+        right = right and all(archive.right for archive in unpacked)
+    return 0 if right else DIFFERENT
 
 
 def run_prepare(options: argparse.Namespace) -> int:
@@ -180,19 +184,6 @@ def run_prepare(options: argparse.Namespace) -> int:
     if ledger.quarantined:
         print(f"quarantined: {ledger.quarantined}, see {out}/{QUARANTINE}", file=sys.stderr)
     return QUARANTINED if ledger.quarantined else 0
-
-
-def run_status(options: argparse.Namespace) -> None:
-    """Print how far a run is."""
-    state = Ledger(options.folder).status()
-    if options.json:
-        print(json.dumps(state))
-        return
-    rate, left = state["rate"], state["seconds_left"]
-    print(f"shards {state['shards']} of {state['of']}, {state['rows']} rows, {state['hours']:.2f} hours of audio")
-    print(f"quarantined {state['quarantined']}")
-    print(f"rate {rate:.0f} times real time" if rate else "rate not known yet", end=", ")
-    print(f"{timedelta(seconds=round(left))} left" if left is not None else "time left not known yet")
 
 
 def run_push(options: argparse.Namespace) -> None:

@@ -28,6 +28,7 @@ import rapidgzip
 from builders.cache import cache_dir, digest, writing
 from builders.errors import CorpusError, MemberError
 from builders.parts import Joined, first_part, parts_of
+from builders.tar_parts import Header, Window
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,10 @@ TAR_BZ2 = (".tar.bz2", ".tbz2")
 ZIP = (".zip",)
 ARCHIVES = (*TAR, *TAR_GZ, *TAR_BZ2, *ZIP)
 MAGIC = {b"PK": ZIP[0], b"\x1f\x8b": TAR_GZ[0], b"BZh": TAR_BZ2[0]}
+CHUNK = 1 << 20
+IN_MEMORY = 256 << 20  # bytes; a larger member, e.g. the texts of ten million utterances, is read where it lies
+SMALL = 64 << 20  # bytes of a packed archive that one thread reads
+BOMB_BYTES, BOMB_RATIO = 1_000_000_000, 200  # no corpus unpacks to so much out of so little
 
 
 class Member(NamedTuple):
@@ -63,6 +68,10 @@ class Source(Protocol):
 
     def open(self, member: Member) -> BinaryIO:
         """Open a member for reading and seeking."""
+        ...
+
+    def stream(self, member: Member) -> BinaryIO:
+        """Open a member for reading it once, from begin to end, whatever its size; see `chunks`."""
         ...
 
     def close(self) -> None:
@@ -104,7 +113,7 @@ def admitted(name: str, where: Path) -> bool:
     """Tell whether a member may be read: no way out of the archive, no litter of a file manager."""
     parts = PurePosixPath(name).parts
     if name.startswith(("/", "\\")) or ".." in parts or (parts and parts[0].endswith(":")):
-        logger.warning("%s: member %r points out of the archive: left out", where.name, name)
+        logger.warning("%s: member %r points out of the archive: left out", where.name, printable(name)[:200])
         return False
     return bool(parts) and not (parts[-1].startswith("._") or parts[-1] == ".DS_Store" or "__MACOSX" in parts)
 
@@ -117,6 +126,26 @@ def unreadable(name: str, error: Exception) -> MemberError:
 def printable(name: str) -> str:
     """Return the name with bytes that are not UTF-8 replaced, so that it can be stored."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def chunks(source: Source, member: Member) -> Iterator[bytes]:
+    """Yield a member's bytes in parts, so that memory does not depend on its size.
+
+    Raises
+    ------
+    MemberError
+        If it cannot be read or does not have the size that the index knows.
+    """
+    count = 0
+    try:
+        with source.stream(member) as file:
+            while data := file.read(CHUNK):
+                count += len(data)
+                yield data
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise unreadable(f"{source.path.name}: {member.name}", error) from None
+    if count != member.size:
+        raise unreadable(f"{source.path.name}: {member.name}", EOFError(f"{count} of {member.size} bytes"))
 
 
 class Folder:
@@ -141,6 +170,8 @@ class Folder:
             return (self.path / os.fsdecode(member.path)).open("rb")
         except OSError as error:
             raise unreadable(member.name, error) from None
+
+    stream = open
 
     def close(self) -> None:
         """Do nothing: a folder holds no handle."""
@@ -203,6 +234,19 @@ class _Archive:
     def _open_handle(self) -> Any:
         raise NotImplementedError
 
+    def _bounded(self, members: Iterator[Member]) -> Iterator[Member]:
+        """Pass the members on until they unpack to more than any corpus does."""
+        limit = max(BOMB_BYTES, BOMB_RATIO * sum(path.stat().st_size for path in parts_of(self.path)))
+        total = 0
+        for member in members:
+            total += member.size
+            if total > limit:
+                raise CorpusError(
+                    f"{self.path} unpacks to more than {limit / 1e9:.1f} GB, {BOMB_RATIO} times its size: it is no "
+                    "corpus, leave it alone"
+                )
+            yield member
+
     def _damaged(self, error: Exception) -> CorpusError:
         return CorpusError(f"{self.path} is damaged or truncated ({error}): fetch it again")
 
@@ -214,11 +258,7 @@ class Tar(_Archive):
         """Read the whole archive once and yield its files in their order in the archive."""
         handle = self._opened()
         try:
-            with tarfile.open(fileobj=handle, mode="r:", errorlevel=1) as tar:
-                for info in tar:
-                    tar.members = []  # tarfile keeps every header: ten million are gigabytes
-                    if (member := self._member(info)) is not None:
-                        yield member
+            yield from self._bounded(self._members(handle))
             self._check_end(handle)
         except (tarfile.TarError, EOFError, OSError, RuntimeError, ValueError) as error:
             raise self._damaged(error) from None
@@ -227,7 +267,9 @@ class Tar(_Archive):
                 self._compression.store(handle, path)
 
     def open(self, member: Member) -> BinaryIO:
-        """Read the member into memory: members are utterances or texts, not corpora."""
+        """Read the member into memory: members are utterances or texts; a larger one is read where it lies."""
+        if member.size > IN_MEMORY:
+            return io.BufferedReader(Window(self._opened(), member.position, member.size), CHUNK)
         handle = self._opened()
         try:
             handle.seek(member.position)
@@ -239,11 +281,23 @@ class Tar(_Archive):
             raise unreadable(f"{self.path.name}: {member.name}", error)
         return io.BytesIO(data)
 
+    def stream(self, member: Member) -> BinaryIO:
+        """Open the member where it lies."""
+        return Window(self._opened(), member.position, member.size)
+
+    def _members(self, handle: Any) -> Iterator[Member]:
+        with tarfile.open(fileobj=handle, mode="r:", errorlevel=1, tarinfo=Header) as tar:
+            for info in tar:
+                tar.members = []  # tarfile keeps every header: ten million are gigabytes
+                if (member := self._member(info)) is not None:
+                    yield member
+
     def _member(self, info: tarfile.TarInfo) -> Member | None:
         if info.isdir() or not admitted(info.name, self.path):
             return None
-        if not info.isreg():
-            logger.warning("%s: member %r is a link or a device: left out", self.path.name, info.name)
+        if not info.isreg() or info.issparse():  # what a sparse file holds does not lie there as it is
+            kind = "a sparse file" if info.isreg() else "a link or a device"
+            logger.warning("%s: member %r is %s: left out", self.path.name, printable(info.name)[:200], kind)
             return None
         return Member(printable(info.name).removeprefix("./"), b"", info.size, info.offset_data)
 
@@ -267,7 +321,9 @@ class Tar(_Archive):
         whole = self._whole()
         if self._compression is None:
             return whole or self.path.open("rb")
-        handle = self._compression.open(whole or str(self.path))
+        # What it reads ahead in threads is gigabytes where everything is zeros; a small archive gains little by it.
+        small = sum(path.stat().st_size for path in parts_of(self.path)) < SMALL
+        handle = self._compression.open(whole or str(self.path), 1 if small else os.cpu_count() or 1)
         if self._seek_points.exists():
             self._compression.restore(handle, self._seek_points)
         return handle
@@ -277,9 +333,9 @@ class Gzip:
     """How rapidgzip reads gzip, and keeps where its blocks begin."""
 
     @staticmethod
-    def open(source: str | BinaryIO) -> Any:
+    def open(source: str | BinaryIO, threads: int) -> Any:
         """Open a path or a file."""
-        return rapidgzip.open(source, parallelization=os.cpu_count() or 1)
+        return rapidgzip.open(source, parallelization=threads)
 
     @staticmethod
     def store(handle: Any, path: Path) -> None:
@@ -296,9 +352,9 @@ class Bzip2:
     """The same for bzip2."""
 
     @staticmethod
-    def open(source: str | BinaryIO) -> Any:
+    def open(source: str | BinaryIO, threads: int) -> Any:
         """Open a path or a file."""
-        return rapidgzip.IndexedBzip2File(source, parallelization=os.cpu_count() or 1)
+        return rapidgzip.IndexedBzip2File(source, parallelization=threads)
 
     @staticmethod
     def store(handle: Any, path: Path) -> None:
@@ -316,6 +372,9 @@ class Zip(_Archive):
 
     def scan(self) -> Iterator[Member]:
         """Yield the files in their order in the archive."""
+        yield from self._bounded(self._members())
+
+    def _members(self) -> Iterator[Member]:
         for info in sorted(self._opened().infolist(), key=lambda info: info.header_offset):
             if info.is_dir() or not admitted(info.filename, self.path):
                 continue
@@ -332,6 +391,10 @@ class Zip(_Archive):
             raise unreadable(f"{self.path.name}: {member.name}", error) from None
         except RuntimeError as error:  # encrypted, or compressed by a method of its own
             raise CorpusError(f"{self.path} can't be read ({error}): unpack it and pass the folder") from None
+
+    def stream(self, member: Member) -> BinaryIO:
+        """Open the member; its checksum is checked where it ends."""
+        return self._opened().open(member.path.decode())
 
     def _open_handle(self) -> zipfile.ZipFile:
         try:

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 INDEX_VERSION = 1
 PARQUET = ".parquet"
+LARGEST = 4_000_000_000  # bytes of a recording: reading one is holding it in memory
 ARCHIVE_DEPTH = 2  # archives lie in the folder that the user names, or in a folder of it
 SCHEMA = (
     "CREATE TABLE members (name TEXT PRIMARY KEY, source INTEGER, path BLOB, size INTEGER, position INTEGER)"
@@ -90,6 +91,21 @@ class Files:
         compiled = re.compile(pattern)
         return (found for name in self.names(fold_case=fold_case) if (found := compiled.fullmatch(name)))
 
+    def members(self) -> Iterator[Member]:
+        """Yield all members in the order in which reading them is cheapest."""
+        rows = self._index().execute("SELECT name, path, size, position FROM members ORDER BY source, position")
+        return (Member(*row) for row in rows)
+
+    def count(self) -> tuple[int, int]:
+        """Return the number of members and the sum of their bytes."""
+        members, size = self._index().execute("SELECT COUNT(*), SUM(size) FROM members").fetchone()
+        return members, size or 0
+
+    @property
+    def indexed(self) -> bool:
+        """Tell whether the members are known from an earlier look: without it the next call reads all archives."""
+        return self._database().exists()
+
     def place(self, name: str) -> tuple[int, int, int] | None:
         """Return (source, position, size in bytes) of a member, or None: what sorts and weighs a listing."""
         row = self._row(name)
@@ -112,7 +128,17 @@ class Files:
         return self.sources[row[0]].open(Member(name, *row[1:]))
 
     def read(self, name: str) -> bytes:
-        """Return a member's bytes."""
+        """Return a member's bytes.
+
+        Raises
+        ------
+        MemberError
+            If it cannot be read, or is larger than any recording.
+        """
+        place = self.place(name)
+        if place is not None and place[2] > LARGEST:
+            error = ValueError(f"{place[2] / 1e9:.1f} GB, more than a recording can have")
+            raise unreadable(name, error)
         with self.open(name) as file:
             try:
                 return file.read()
@@ -121,8 +147,8 @@ class Files:
 
     def on_disk(self, name: str) -> Path | None:
         """Return where a member is a file of its own, None if it lies in an archive."""
-        with self.open(name) as file:  # members of archives are read into memory
-            return Path(file.name) if isinstance(file, io.BufferedReader) else None
+        with self.open(name) as file:
+            return Path(file.name) if isinstance(getattr(file, "raw", None), io.FileIO) else None
 
     def read_text(self, name: str, encoding: str = "utf-8-sig") -> str:
         """Return a member's text; a byte order mark is dropped, bad bytes are replaced."""
@@ -156,13 +182,16 @@ class Files:
 
     def _index(self) -> sqlite3.Connection:
         if self._connection is None or self._process != os.getpid():
-            database = cache_dir("indices") / f"{self.path.name}-{self.fingerprint}.sqlite"
+            database = self._database()
             if not database.exists():
                 self._build(database)
             # immutable: no locks, so any number of processes reads it, on network disks as well
             self._connection = sqlite3.connect(f"{database.as_uri()}?immutable=1", uri=True, check_same_thread=False)
             self._process = os.getpid()
         return self._connection
+
+    def _database(self) -> Path:
+        return cache_dir("indices") / f"{self.path.name}-{self.fingerprint}.sqlite"
 
     def _build(self, database: Path) -> None:
         with writing(database) as path:

@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 from builders.archives import Member, Source, admitted, printable, unreadable
 from builders.errors import CorpusError
 
+LIMIT = 4_000_000_000  # bytes of a tar inside a corpus: it is held in memory
+
 
 class Nested:
     """A source whose tars of some names are taken for what is in them.
@@ -58,6 +60,10 @@ class Nested:
             raise unreadable(member.name, error) from None
         return io.BytesIO(data)
 
+    def stream(self, member: Member) -> BinaryIO:
+        """Open a member: one of a tar is in memory already."""
+        return self.source.stream(member) if _unpack(member) is None else self.open(member)
+
     def close(self) -> None:
         """Give handles and memory back."""
         self._held = None
@@ -94,11 +100,16 @@ class Nested:
     def _inflate(self, tar: Member, data: bytes) -> bytes:
         if data[:2] != b"\x1f\x8b":
             return data
-        parts = []
+        parts: list[bytes] = []
         try:
             while data:  # gzip files may be put one after the other
                 stream = zlib.decompressobj(wbits=31)
-                parts.append(stream.decompress(data))
+                parts.append(stream.decompress(data, LIMIT + 1 - sum(map(len, parts))))
+                if sum(map(len, parts)) > LIMIT:
+                    raise CorpusError(
+                        f"{self.path}: {tar.name} unpacks to more than {LIMIT / 1e9:.0f} GB: it is no speaker's or "
+                        "chapter's archive, leave it alone"
+                    )
                 if not stream.eof:
                     raise self._damaged(tar, EOFError("it ends too early"))
                 data = stream.unused_data.lstrip(b"\0")

@@ -66,6 +66,10 @@ class Shards:
             raise unreadable(member.name, error) from None
         return io.BytesIO(audio or b"")
 
+    def stream(self, member: Member) -> BinaryIO:
+        """Open a member: a row of a shard is in memory already."""
+        return self.source.stream(member) if _unpack(member) is None else self.open(member)
+
     def close(self) -> None:
         """Give handles and memory back."""
         self._held = None

@@ -1,14 +1,22 @@
-"""What of a corpus is there, beside what was published."""
+"""What of a corpus is there, beside what was published and beside what its archives hold."""
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.compute as pc
 from datasets import DatasetDict
 
+from builders.archives import open_source
 from builders.corpus import CorpusBuilder, Expected
+from builders.errors import CorpusError
+from builders.inventory import Found, held, index
 from builders.listing import ABSENT
+from builders.members import Comparison, locate, remember
+from builders.on_disk import by_bytes, by_sizes
+from builders.tree import Tree
 
 HOURS = 0.01  # publications round: hours may differ by this share
 
@@ -22,6 +30,61 @@ class Finding(NamedTuple):
     hours: float | None
     published_hours: float | None
     what: str
+
+
+class Unpacked(NamedTuple):
+    """An archive beside the files that were unpacked from it."""
+
+    archive: str
+    files: int | None
+    where: str
+    what: str
+    remark: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Tell whether it is whole, and is not unpacked or is so wholly."""
+        return self.what in ("whole", "not unpacked", "the same sizes", "the same bytes")
+
+
+def verify_archives(corpus: str, config: str | None, data_dir: Path, *, deep: bool = False) -> list[Unpacked]:
+    """Compare each archive of a corpus that is there with what was unpacked from it, if it was.
+
+    Parameters
+    ----------
+    data_dir : Path
+        Folder that holds the archives and the files, or one archive.
+    deep : bool
+        Compare every byte and read the headers of the recordings, instead of presence and sizes.
+    """
+    with closing(Tree(data_dir if data_dir.is_dir() else data_dir.parent)) as tree:
+        try:
+            found = held(tree, corpus, config, None if data_dir.is_dir() else data_dir)
+        except CorpusError:  # there are files only
+            return []
+        return [_unpacked(tree, archive, corpus, deep) for archive in found]
+
+
+def _unpacked(tree: Tree, found: Found, corpus: str, deep: bool) -> Unpacked:
+    name = str(found.path.relative_to(tree.top))
+    if found.broken:
+        return Unpacked(name, None, "", f"truncated: {found.broken}")
+    place = locate(found.head, tree.named)
+    result: Comparison | None = None
+    try:
+        for nested in (False, True):  # tars inside it may have been left as they are
+            with closing(index(found.path, [corpus], nested=nested)) as files:
+                if place is None:
+                    return Unpacked(name, files.count()[0], "", "not unpacked")
+                result = (by_bytes if deep else by_sizes)(files, tree.top, place)
+            if result.whole:
+                remember(found.path, open_source(found.path).fingerprint(), place, tree, result)
+                break
+    except CorpusError as error:
+        return Unpacked(name, None, "", str(error))
+    same = "the same bytes" if deep else "the same sizes"
+    return Unpacked(name, result.members, str(tree.top / place.folder), same if result.whole else result.what(),
+                    result.what() if result.headless else "")  # fmt: skip
 
 
 def verify(builder: CorpusBuilder, table: DatasetDict | None = None) -> list[Finding]:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import io
-import itertools
-import json
 import logging
 import os
 import stat
@@ -19,15 +17,15 @@ import tarfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-import rapidgzip
-
 from builders.cache import cache_dir, digest, writing
+from builders.compression import Bzip2, Gzip
 from builders.errors import CorpusError, MemberError
 from builders.parts import Joined, first_part, parts_of
+from builders.split_zip import place_members
 from builders.tar_parts import Header, Window
 
 logger = logging.getLogger(__name__)
@@ -329,44 +327,6 @@ class Tar(_Archive):
         return handle
 
 
-class Gzip:
-    """How rapidgzip reads gzip, and keeps where its blocks begin."""
-
-    @staticmethod
-    def open(source: str | BinaryIO, threads: int) -> Any:
-        """Open a path or a file."""
-        return rapidgzip.open(source, parallelization=threads)
-
-    @staticmethod
-    def store(handle: Any, path: Path) -> None:
-        """Write the seek points of what was read to its end."""
-        handle.export_index(str(path))
-
-    @staticmethod
-    def restore(handle: Any, path: Path) -> None:
-        """Give the reader the seek points that `store` wrote."""
-        handle.import_index(str(path))
-
-
-class Bzip2:
-    """The same for bzip2."""
-
-    @staticmethod
-    def open(source: str | BinaryIO, threads: int) -> Any:
-        """Open a path or a file."""
-        return rapidgzip.IndexedBzip2File(source, parallelization=threads)
-
-    @staticmethod
-    def store(handle: Any, path: Path) -> None:
-        """Write where each block begins: bits in the file, bytes in what it holds."""
-        path.write_text(json.dumps(list(handle.block_offsets().items())))
-
-    @staticmethod
-    def restore(handle: Any, path: Path) -> None:
-        """Give the reader the seek points that `store` wrote."""
-        handle.set_block_offsets(dict(json.loads(path.read_text())))
-
-
 class Zip(_Archive):
     """A zip, read through its central directory."""
 
@@ -400,31 +360,10 @@ class Zip(_Archive):
         try:
             handle = zipfile.ZipFile(self._whole() or self.path)
             if not first_part(self.path):
-                _place_members(handle, [part.stat().st_size for part in parts_of(self.path)])
+                place_members(handle, [part.stat().st_size for part in parts_of(self.path)])
         except zipfile.BadZipFile as error:
             raise self._damaged(error) from None
         return handle
-
-
-def _place_members(handle: zipfile.ZipFile, sizes: Sequence[int]) -> None:
-    """Count the places of a split zip's members from its first disk on; `sizes` are those of the disks in bytes.
-
-    The directory counts them from the disk that they begin on, and zipfile from the disk that the directory begins on.
-    """
-    if len(sizes) < 2:
-        return
-    starts = [0, *itertools.accumulate(sizes[:-1])]
-    assumed = max(start for start in starts if start <= handle.start_dir)
-    members = handle.infolist()
-    if max((info.volume for info in members), default=0) >= len(starts):
-        raise zipfile.BadZipFile("its directory names a part that there is not")
-    for info in members:
-        info.header_offset += starts[info.volume] - assumed
-    end = handle.start_dir
-    for info in sorted(members, key=lambda info: info.header_offset, reverse=True):
-        if hasattr(info, "_end_offset"):  # by which later releases of Python tell members that overlap
-            info._end_offset = end
-        end = info.header_offset
 
 
 _OPEN: weakref.WeakSet[_Archive] = weakref.WeakSet()

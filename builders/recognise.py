@@ -14,11 +14,14 @@ from builders.parts import FIRST
 from builders.published_sizes import least, published
 from builders.register import builder_class, corpora
 
-AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".sph", ".aac", ".webm", ".mkv", ".aif", ".aiff")
+AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".sph", ".aac", ".webm", ".mkv", ".aif", ".aiff",
+         ".npy", ".pkl")  # and what holds frames in place of sound  # fmt: skip
 NEAR = 0.005  # share by which two sizes that are published as the same may differ
 
 # Corpora that are made from one another have the same folders: what their paths have and the others' have not.
 OWN = {
+    "esc50": r"(?:.*/)?(?:\d-\d+-[A-Z]-\d+\.wav|esc50[\w-]*\.\w+)$",
+    "wham_noise": r"(?:.*/)?(?:wham_noise|high_res_wham|tr|cv|tt|metadata)/",
     "librispeech": r"(?:.*/)?\d+-\d+(?:-\d{4}\.flac|\.trans\.txt)$|(?:.*/)?LibriSpeech/[^/]+$",
     "libritts": r"(?!(?:.*/)?LibriTTS_R/)(?:.*/)?(?:\d+_\d+(?:_\d{6}_\d{6})?\.\w[\w.]*|LibriTTS/[^/]+)$",
     "libritts_r": r"(?!(?:.*/)?LibriTTS/)(?:.*/)?(?:\d+_\d+(?:_\d{6}_\d{6})?\.\w[\w.]*|LibriTTS_R/[^/]+)$",

@@ -22,6 +22,7 @@ from builders.published_sizes import published
 from builders.recognise import known
 from builders.tree import Tree
 
+NAMED = 6  # absent archives that a line names
 EXAMPLE = "python -m builders status /data"
 
 
@@ -159,7 +160,8 @@ def _folded(rows: list[Row]) -> Iterator[Row]:
             yield row
         elif number == 0 or rows[number - 1].state != "absent" or rows[number - 1].corpus != row.corpus:
             names = [other.archive for other in rows if (other.state, other.corpus) == ("absent", row.corpus)]
-            yield Row(row.corpus, ", ".join(names), None, "absent", 0, row.note, row.next)
+            told = ", ".join(names[:NAMED]) + (f", ... ({len(names)})" if len(names) > NAMED else "")
+            yield Row(row.corpus, told, None, "absent", 0, row.note, row.next)
 
 
 def _line(row: Row) -> list[str]:

@@ -88,7 +88,8 @@ def test_parts_are_one_archive(tmp_path):
     assert row.state == "truncated" and "partac is missing" in row.note
 
 
-@pytest.mark.parametrize("corpus", sorted({*corpora()} - {"espeak"}))
+# Two have no layout of their own.
+@pytest.mark.parametrize("corpus", sorted({*corpora()} - {"espeak", "labelled_folder"}))
 def test_unpacked_corpora_are_recognised_by_their_files(tmp_path, corpus):
     folder = Path(miniatures.write(corpus, tmp_path / "grown" / "over" / "years")["data_dir"])
     folder.rename(folder.with_name("x1"))
@@ -176,7 +177,7 @@ def test_hub_cache_is_one_row(tmp_path):
         (blobs / name.replace("/", "-")).write_bytes(b"x")
         (snapshot / name).symlink_to(blobs / name.replace("/", "-"))
     (blobs / "ff00.incomplete").write_bytes(b"x")
-    (row,) = table(tmp_path)
+    (row,) = [row for row in table(tmp_path) if row.state != "absent"]
     assert (row.corpus, row.state, row.deletable) == ("voxpopuli", "archived", 0)
     assert "cache of facebook/voxpopuli; 1 downloads unfinished" in row.note
 

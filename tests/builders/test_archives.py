@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import archives
+from builders import compression
 from builders.archives import open_source
 from builders.errors import CorpusError, MemberError
 from builders.files import Files
@@ -302,7 +302,7 @@ def test_seek_points_of_a_tar_gz_are_kept(folder, tmp_path, monkeypatch):
     archive = pack(folder, tmp_path / "corpus.tar.gz")
     contents(archive)
     imported = []
-    real = archives.rapidgzip.open
+    real = compression.rapidgzip.open
 
     class Spy:
         def __init__(self, handle):
@@ -313,7 +313,7 @@ def test_seek_points_of_a_tar_gz_are_kept(folder, tmp_path, monkeypatch):
                 imported.append(name)
             return getattr(self.handle, name)
 
-    monkeypatch.setattr(archives.rapidgzip, "open", lambda *args, **kwargs: Spy(real(*args, **kwargs)))
+    monkeypatch.setattr(compression.rapidgzip, "open", lambda *args, **kwargs: Spy(real(*args, **kwargs)))
     assert contents(archive) == {f"top/{name}": data for name, data in CONTENT.items()}
     assert imported == ["import_index"]
 

@@ -4,6 +4,7 @@ BIN := .venv/bin
 PY := $(BIN)/python
 PIP := install --quiet --disable-pip-version-check
 EXTRAS := cpu,align,synth,report,test
+SLOW := ray,s3,servers
 DEMO := demo
 
 .PHONY: demo test test-all lint clean
@@ -13,6 +14,11 @@ DEMO := demo
 	@$(PYTHON) -m venv .venv
 	@$(PY) -m pip $(PIP) --upgrade pip
 	@$(PY) -m pip $(PIP) --editable '.[$(EXTRAS)]'
+	@touch $@
+
+.venv/.ready-slow: .venv/.ready
+	@echo "installing what the slow tests need into .venv ..."
+	@$(PY) -m pip $(PIP) --editable '.[$(EXTRAS),$(SLOW)]'
 	@touch $@
 
 # The oldest `datasets` that we support, and the libraries that the stored reference outputs were made with.
@@ -42,7 +48,7 @@ demo: .venv/.ready
 test: .venv/.ready
 	$(PY) -m pytest -m 'not slow' -n 2 -q
 
-test-all: .venv/.ready .venv-oldest/.ready .venv-reference/.ready
+test-all: .venv/.ready-slow .venv-oldest/.ready .venv-reference/.ready
 	$(PY) -m pytest -m slow -q
 	.venv-oldest/bin/python -m pytest -m 'not slow' -n 2 -q tests/builders tests/features/test_encode.py tests/features/test_mlx_format.py tests/features/test_batches.py
 

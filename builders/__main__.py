@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     for command in (load, check):
         command.add_argument("--num-proc", type=int, help="processes (default: 1)")
     make.add_argument("--out", required=True, help="folder or address to write to; the data set is a folder in it")
-    make.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    make.add_argument("--workers", type=int, help="processes (default: 1, with Ray all CPUs of the cluster)")
     make.add_argument("--engine", choices=("local", "ray"), default="local", help="where they run (default: local)")
     make.add_argument("--max-shard-size", type=size, default=SHARD_BYTES, metavar="SIZE",
                       help="of a shard's source audio, e.g. 200MB (default: 500MB)")  # fmt: skip
@@ -180,7 +180,10 @@ def run_prepare(options: argparse.Namespace) -> int:
         arguments, out, workers=options.workers, engine=options.engine, max_shard_size=options.max_shard_size
     )
     print(f"{out}: {sum(entry.rows for entry in ledger.entries.values())} rows, {ledger.hours:.2f} hours")
-    print(f"next: load_dataset({out!r}), or python -m features {out} --encoder log_mel")
+    if "://" in out:
+        print(f"next: load_dataset('parquet', data_files='{out}/data/*.parquet')")
+    else:
+        print(f"next: load_dataset({out!r}), or python -m features {out} --encoder log_mel")
     if ledger.quarantined:
         print(f"quarantined: {ledger.quarantined}, see {out}/{QUARANTINE}", file=sys.stderr)
     return QUARANTINED if ledger.quarantined else 0

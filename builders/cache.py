@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,8 @@ def digest(parts: Iterable[Any]) -> str:
 @contextmanager
 def writing(final: Path) -> Iterator[Path]:
     """Yield a temporary path beside `final` that takes the final name only if all went well."""
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    # Machines that share a disk may have processes of one number.
+    temporary = final.with_name(f".{final.name}.{platform.node()}.{os.getpid()}.tmp")
     try:
         yield temporary
         temporary.replace(final)

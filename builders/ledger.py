@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
-
-from builders.cache import writing
 from builders.errors import CorpusError
+from builders.output import absolute_address, filesystem, get, put, size, sizes
+
+__all__ = ["FOLDER", "Entry", "Ledger", "filesystem", "put"]
 
 FOLDER = ".run"
+READERS = 16  # requests at once: an object store takes its time for each
+WAITS = (1, 2, 4, 8, 16)  # seconds: a disk that machines share may show late what another one wrote
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Ledger:
     """
 
     def __init__(self, out: str | Path) -> None:
-        self.out = str(out)
+        self.out = absolute_address(out)
         self.fs, self.root = filesystem(out)
         self.entries: dict[str, Entry] = {}
 
@@ -104,14 +105,27 @@ class Ledger:
 
     def read(self) -> None:
         """Read the entries; one whose file is gone or has another size does not count."""
-        folder = self._path("shards")
-        names = self.fs.ls(folder, detail=False) if self.fs.exists(folder) else []
-        found = [json.loads(self.fs.cat_file(name)) for name in names if str(name).endswith(".json")]
+        names = [name for name in sizes(self.fs, self._path("shards")) if name.endswith(".json")]
+        with ThreadPoolExecutor(READERS) as readers:
+            found = [values for values in readers.map(self._json, [f"shards/{name}" for name in names]) if values]
         entries = [Entry(**{**values, "bad": [tuple(pair) for pair in values["bad"]]}) for values in found]
-        self.entries = {entry.name: entry for entry in sorted(entries, key=lambda e: e.name) if self._whole(entry)}
+        held = {folder: sizes(self.fs, f"{self.root}/{folder}") for folder in {_split(e.name)[0] for e in entries}}
+        whole = [entry for entry in entries if held[_split(entry.name)[0]].get(_split(entry.name)[1]) == entry.bytes]
+        self.entries = {entry.name: entry for entry in sorted(whole, key=lambda entry: entry.name)}
 
     def add(self, entry: Entry) -> None:
-        """Enter a finished shard."""
+        """Enter a finished shard.
+
+        Raises
+        ------
+        CorpusError
+            If it is not in the output: it was made on a machine that has another disk there.
+        """
+        if not self._arrived(entry):
+            raise CorpusError(
+                f"{entry.name} was made, but is not in {self.out}: all workers must write to one place, "
+                "a disk that their machines share or an object store"
+            )
         self._write(f"shards/{entry.name.replace('/', '-')}.json", asdict(entry))
         self.entries[entry.name] = entry
 
@@ -145,19 +159,20 @@ class Ledger:
             "workers": session["workers"],
         }
 
-    def _whole(self, entry: Entry) -> bool:
-        path = f"{self.root}/{entry.name}"
-        return self.fs.exists(path) and self.fs.info(path)["size"] == entry.bytes
+    def _arrived(self, entry: Entry) -> bool:
+        if size(self.fs, f"{self.root}/{entry.name}") == entry.bytes:
+            return True
+        folder, name = _split(entry.name)
+        for wait in WAITS:  # listing a folder makes a network's disk look again
+            time.sleep(wait)
+            if sizes(self.fs, f"{self.root}/{folder}").get(name) == entry.bytes:
+                return True
+        return False
 
     def _check_empty(self) -> None:
-        held = [name for name in self._listed() if Path(name).name != FOLDER]
+        held = [name for name in sizes(self.fs, self.root) if name not in ("", FOLDER)]
         if held:
-            raise CorpusError(
-                f"{self.out} holds {Path(held[0]).name} and is not the output of a run: choose another --out"
-            )
-
-    def _listed(self) -> Iterable[str]:
-        return self.fs.ls(self.root, detail=False) if self.fs.exists(self.root) else []
+            raise CorpusError(f"{self.out} holds {held[0]} and is not the output of a run: choose another --out")
 
     def _check_same(self, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         other = sorted(name for name in {*begun, *now} if begun.get(name) != now.get(name))
@@ -169,24 +184,14 @@ class Ledger:
         return f"{self.root}/{FOLDER}/{name}"
 
     def _json(self, name: str) -> Any:
-        path = self._path(name)
-        return json.loads(self.fs.cat_file(path)) if self.fs.exists(path) else None
+        held = get(self.fs, self._path(name))
+        return None if held is None else json.loads(held)
 
     def _write(self, name: str, value: Any) -> None:
         put(self.fs, self._path(name), json.dumps(value, indent=1).encode())
 
 
-def filesystem(out: str | Path) -> tuple[AbstractFileSystem, str]:
-    """Return the file system of an output and its path in there."""
-    fs, root = url_to_fs(str(out), use_listings_cache=False)
-    return fs, root.rstrip("/")
-
-
-def put(fs: AbstractFileSystem, path: str, data: bytes) -> None:
-    """Write a small file whole or not at all."""
-    if isinstance(fs, LocalFileSystem):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with writing(Path(path)) as temporary:
-            temporary.write_bytes(data)
-    else:
-        fs.pipe_file(path, data)
+def _split(name: str) -> tuple[str, str]:
+    """Return the folder and the name in it."""
+    folder, _, last = name.rpartition("/")
+    return folder, last

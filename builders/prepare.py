@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,10 @@ from builders import runner
 from builders.cache import cache_dir, writing
 from builders.corpus import MACHINERY_VERSION, CorpusBuilder
 from builders.dataset_card import card
-from builders.ledger import FOLDER, Ledger, filesystem, put
+from builders.errors import CorpusError
+from builders.ledger import FOLDER, Ledger
 from builders.listing import SHARD_BYTES, Shard, read_listing, shards, weights
+from builders.output import absolute_address, filesystem, put, reached, size, upload
 from builders.push import PRIVATE_ONLY
 from builders.quarantine import check_all
 from builders.register import HOME
@@ -74,14 +77,18 @@ class Prepare:
         """Put the listings into the output."""
         for split, (checksum, _, _) in self.listings.items():
             target = f"{ledger.root}/{_listing_name(split, checksum)}"
-            if not ledger.fs.exists(target):
-                ledger.fs.makedirs(str(Path(target).parent), exist_ok=True)
-                ledger.fs.put_file(self.files[split], target)
+            if size(ledger.fs, target) is None:
+                upload(ledger.fs, Path(self.files[split]), target)
 
     def make(self, task: runner.Task, path: Path) -> runner.Made:
         """Write one shard."""
         split, shard = task.shard
         reader = _reader(json.dumps(dict(self.call), sort_keys=True))
+        if reader.config.identity != self.made_from["files"]:
+            raise CorpusError(
+                f"{platform.node()} has other files in {self.call['data_dir']}, or another phonelayers, than the "
+                "machine that began the run: all workers must read the same corpus with the same release"
+            )
         listing = _listing(self.out, split, self.listings[split][0])
         bad: list[tuple[str, str]] = []
         seconds: list[float] = []
@@ -93,7 +100,7 @@ def prepare(
     call: Mapping[str, Any],
     out: str | Path,
     *,
-    workers: int = 1,
+    workers: int | None = None,
     engine: str = "local",
     max_shard_size: int = SHARD_BYTES,
 ) -> Ledger:
@@ -105,6 +112,8 @@ def prepare(
         Arguments of `load_dataset`.
     out : str or Path
         Folder of the data set, or an address that fsspec knows.
+    workers, engine
+        See `builders.runner.run`.
     max_shard_size : int
         Bytes of source audio in a shard.
 
@@ -138,7 +147,7 @@ def _corpus(builder: CorpusBuilder) -> str:
     return type(builder).__module__.rsplit(".", 1)[-1]
 
 
-def _job(builder: CorpusBuilder, call: Mapping[str, Any], out: str, size: int) -> Prepare:
+def _job(builder: CorpusBuilder, call: Mapping[str, Any], out: str, limit: int) -> Prepare:
     found = builder.listings()
     files = {split: builder.listing_file(split) for split in found}
     checksums = {split: _checksum(path) for split, path in files.items()}
@@ -148,15 +157,17 @@ def _job(builder: CorpusBuilder, call: Mapping[str, Any], out: str, size: int) -
         "files": builder.config.identity,
         "machinery": MACHINERY_VERSION,
         "version": builder.FACTS.version,
-        "max_shard_size": size,
+        "max_shard_size": limit,
         "listings": checksums,
     }
-    listings = {split: (checksums[split], *_ranges(listing, size)) for split, listing in found.items()}
-    return Prepare(dict(call), out, listings, {split: str(path) for split, path in files.items()}, made_from)
+    listings = {split: (checksums[split], *_ranges(listing, limit)) for split, listing in found.items()}
+    return Prepare(
+        dict(call), absolute_address(out), listings, {split: str(path) for split, path in files.items()}, made_from
+    )
 
 
-def _ranges(listing: pa.Table, size: int) -> tuple[list[Shard], list[float]]:
-    ranges = shards(listing, size)
+def _ranges(listing: pa.Table, limit: int) -> tuple[list[Shard], list[float]]:
+    ranges = shards(listing, limit)
     sums = np.concatenate([[0.0], np.cumsum(weights(listing))])
     return ranges, [float(sums[shard.last] - sums[shard.first]) for shard in ranges]
 
@@ -186,7 +197,7 @@ def _listing(out: str, split: str, checksum: str) -> pa.Table:
         return read_listing(Path(root, name))
     here = cache_dir("listings", "runs") / Path(name).name
     if not here.exists():
-        with writing(here) as temporary:
+        with writing(here) as temporary, reached(f"{root}/{name}", fs, missing=True):
             fs.get_file(f"{root}/{name}", str(temporary))
     return read_listing(here)
 

@@ -9,13 +9,12 @@ import errno
 import hashlib
 import multiprocessing
 import os
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from pathlib import Path
@@ -25,8 +24,10 @@ from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 from tqdm import tqdm
 
+from builders.cache import cache_dir
 from builders.errors import CorpusError
-from builders.ledger import FOLDER, Entry, Ledger, filesystem
+from builders.ledger import FOLDER, Entry, Ledger
+from builders.output import becoming, filesystem
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,18 @@ class Job(Protocol):
         """Write a shard to `path`, in a worker."""
 
 
-Engine = Callable[[Job, Sequence[Task], str, int], Iterator[Entry]]
+Engine = Callable[[Job, Sequence[Task], str, int | None], Generator[Entry]]
 
 
-def run(job: Job, out: str | Path, *, workers: int = 1, engine: str = "local", unit: str = "B") -> Ledger:
+def run(job: Job, out: str | Path, *, workers: int | None = None, engine: str = "local", unit: str = "B") -> Ledger:
     """Make the shards that are not in the ledger yet, and return the ledger of the finished run.
 
     Parameters
     ----------
     out : str or Path
         Folder, or address that fsspec knows.
-    workers : int
-        Processes.
+    workers : int, optional
+        Processes; the default is 1 on this machine and all of a Ray cluster.
     engine : "local" or "ray"
     unit : str
         Of the tasks' weights, for the progress bar.
@@ -100,8 +101,10 @@ def run(job: Job, out: str | Path, *, workers: int = 1, engine: str = "local", u
         job.ready(ledger)
         todo = [task for task in tasks if task.name not in ledger.entries]
         done = sum(task.weight for task in tasks) - sum(task.weight for task in todo)
-        with tqdm(total=sum(task.weight for task in tasks), initial=done, unit=unit, unit_scale=True) as bar:
-            for entry in _engine(engine)(job, todo, ledger.out, workers):
+        entries = _engine(engine)(job, todo, ledger.out, workers)
+        bar = tqdm(total=sum(task.weight for task in tasks), initial=done, unit=unit, unit_scale=True)
+        with closing(entries), bar:
+            for entry in entries:
                 ledger.add(entry)
                 bar.set_postfix({"hours": f"{ledger.hours:.2f}", "quarantined": ledger.quarantined}, refresh=False)
                 bar.update(entry.weight)
@@ -112,7 +115,7 @@ def work(job: Job, task: Task, out: str) -> Entry:
     """Make one shard and give it its final name: what an engine runs in a worker."""
     begun = time.time()
     fs, root = filesystem(out)
-    with _final(fs, f"{root}/{task.name}") as path:
+    with becoming(fs, f"{root}/{task.name}") as path:
         made = job.make(task, path)
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
@@ -124,11 +127,11 @@ def work(job: Job, task: Task, out: str) -> Entry:
     )  # fmt: skip
 
 
-def local(job: Job, tasks: Sequence[Task], out: str, workers: int) -> Iterator[Entry]:
+def local(job: Job, tasks: Sequence[Task], out: str, workers: int | None) -> Generator[Entry]:
     """Make shards in processes of this machine; with one worker, in this one."""
-    if workers <= 1 or len(tasks) <= 1:
+    if (workers or 1) == 1 or len(tasks) <= 1:
         for task in tasks:
-            with _readable(out):
+            with readable(out):
                 entry = work(job, task, out)
             yield entry
         return
@@ -137,7 +140,7 @@ def local(job: Job, tasks: Sequence[Task], out: str, workers: int) -> Iterator[E
         futures = [pool.submit(work, job, task, out) for task in tasks]
         try:
             for future in as_completed(futures):
-                with _readable(out):
+                with readable(out):
                     entry = future.result()
                 yield entry
         finally:
@@ -155,47 +158,23 @@ def _engine(name: str) -> Engine:
 
 
 @contextmanager
-def _readable(out: str) -> Iterator[None]:
+def readable(out: str) -> Iterator[None]:
     """Say in one line what stopped the run, where a traceback would not tell the user more."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
+        here = isinstance(filesystem(out)[0], LocalFileSystem)
         raise CorpusError(
-            f"the disk of {out} is full: finished shards are kept, make room and give the same command again"
+            f"the disk of {out if here else cache_dir()} is full: finished shards are kept, make room and give "
+            "the same command again"
         ) from None
     except BrokenProcessPool:
         raise CorpusError(
             "a worker was killed (out of memory?): finished shards are kept, give the same command again, "
             "with fewer --workers if need be"
         ) from None
-
-
-@contextmanager
-def _final(fs: Any, final: str) -> Iterator[Path]:
-    """Give a temporary file that becomes `final` once all went well: by renaming, or in one upload."""
-    if isinstance(fs, LocalFileSystem):
-        path = Path(final)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    else:
-        temporary = Path(tempfile.gettempdir(), f"{os.getpid()}-{Path(final).name}")
-    try:
-        yield temporary
-        if isinstance(fs, LocalFileSystem):
-            _settle(temporary)
-            temporary.replace(final)
-        else:
-            fs.put_file(str(temporary), final)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _settle(path: Path) -> None:
-    """Have the file on the disk itself before it gets its name: the machine may lose its power."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 @contextmanager
@@ -208,12 +187,17 @@ def _alone(ledger: Ledger, tasks: Sequence[Task]) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):
-            for parent in {Path(ledger.root, task.name).parent for task in tasks}:
-                for left in parent.glob(".*.tmp"):
-                    left.unlink()
+            _clear(ledger, tasks)
             yield
+            _clear(ledger, tasks)  # a worker that was lost and replaced
     except Timeout:
         raise CorpusError(f"another process writes to {ledger.out}: wait for it, or stop it") from None
+
+
+def _clear(ledger: Ledger, tasks: Sequence[Task]) -> None:
+    for folder in {Path(ledger.root, task.name).parent for task in tasks}:
+        for left in folder.glob(".*.tmp"):
+            left.unlink(missing_ok=True)
 
 
 def _end_with_parent() -> None:

@@ -74,7 +74,7 @@ def encode_parser() -> argparse.ArgumentParser:
     parser.add_argument("--revision", help="commit or branch of a Hub checkpoint")
     parser.add_argument("--dtype", choices=DTYPES, default="float16", help="of the stored features (default: float16)")
     parser.add_argument("--pool", default="none", help="none, mean, segments:TIER or centre:TIER (default: none)")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--workers", type=int, help="processes (default: 1; with Ray, the whole cluster)")
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where they run (default: local)")
     parser.add_argument("--max-shard-size", type=size, default=SHARD_BYTES, help="of features (default: 500MB)")
     parser.add_argument("--out", help="folder or address to write to (default: TABLE/features/<encoder>)")

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, Features, concatenate_datasets, load_dataset, load_from_disk
 
 from builders.cache import digest
-from builders.ledger import filesystem
+from builders.output import filesystem
 
 ONE_SPLIT = "train"  # the name that a table without splits gets
 SAVED = ("dataset_dict.json", "state.json")

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from datasets import Dataset, load_from_disk
 
 from builders.cache import digest
-from builders.ledger import Ledger, filesystem
+from builders.ledger import Ledger
+from builders.output import filesystem
 from builders.runner import Made, Task
 from builders.shard_files import shard_name, write_parquet
 from features.columns import matrices

@@ -18,7 +18,8 @@ from datasets import Dataset, DatasetDict
 
 from builders import runner
 from builders.dataset_card import card as dataset_card
-from builders.ledger import Ledger, put
+from builders.ledger import Ledger
+from builders.output import put
 from builders.push import PRIVATE_ONLY, card_fields
 from features.card import FeatureCard, cards
 from features.columns import matrices
@@ -61,7 +62,7 @@ def write_features(
     step: Encode,
     *,
     out: str | Path | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     engine: str = "local",
     max_shard_size: int = SHARD_BYTES,
 ) -> str:

@@ -22,7 +22,9 @@ EXAMPLE = "example: python -m features tables/timit --encoder openai/whisper-tin
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, or 2 for bad input."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    command = {"align": align, "export": export}.get(arguments[0] if arguments else "", encode)
+    command = {"align": align, "export": export, "plan": plan, "train": train}.get(
+        arguments[0] if arguments else "", encode
+    )
     try:
         command(arguments if command is encode else arguments[1:])
     except (TableError, CorpusError, AudioError, ValueError, ImportError) as error:
@@ -37,8 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def encode(arguments: Sequence[str]) -> None:
     """Write the feature table of one encoder and print what it is."""
     options = encode_parser().parse_args(arguments)
+    step = step_of(options)
+    folder = write_features(options.table, step, out=options.out, workers=options.workers, engine=options.engine,
+                            max_shard_size=options.max_shard_size)  # fmt: skip
+    print(describe(folder))
+    print(f"\nfeatures: {folder}")
+    if any(card.axis == "frame" for card in step.cards.values()):  # what a frame probe can take
+        print(f"next: python -m probes {options.table} --tier phones --out results")
+
+
+def step_of(options: argparse.Namespace) -> Encode:
+    """Return the step that the options of `encode_parser` ask for."""
     layers = options.layers[0] if options.layers[0] in ("all", "last") else options.layers
-    step = Encode(
+    return Encode(
         options.encoder,
         layers=layers,
         init=options.init,
@@ -47,12 +60,6 @@ def encode(arguments: Sequence[str]) -> None:
         dtype=options.dtype,
         pool=options.pool,
     )
-    folder = write_features(options.table, step, out=options.out, workers=options.workers, engine=options.engine,
-                            max_shard_size=options.max_shard_size)  # fmt: skip
-    print(describe(folder))
-    print(f"\nfeatures: {folder}")
-    if all(card.axis == "frame" for card in step.cards.values()):  # what a frame probe can take
-        print(f"next: python -m probes {options.table} --tier phones --out results")
 
 
 def encode_parser() -> argparse.ArgumentParser:
@@ -61,7 +68,7 @@ def encode_parser() -> argparse.ArgumentParser:
         prog="python -m features",
         description="Add an encoder's hidden states, layer by layer, to a table. `python -m features align --help` "
         "tells how to add phones and words to a table that has texts only, `python -m features export --help` how to "
-        "write features as files.",
+        "write features as files, `plan --help` what an encoding costs, `train --help` how to train a small encoder.",
         epilog=EXAMPLE,
     )
     parser.add_argument("table", help="table written by `python -m builders load --out` or `prepare`")
@@ -99,6 +106,20 @@ def align(arguments: Sequence[str]) -> None:
         raise TableError(f"{options.out} exists already: remove it or choose another --out")
     save(align_table(open_table(options.table, []), num_proc=options.num_proc), options.out)
     print(f"table: {options.out}\nnext: python -m features {options.out} --encoder log_mel --layers all")
+
+
+def plan(arguments: Sequence[str]) -> None:
+    """Print what an encoding costs."""
+    from features.plan import tell
+
+    tell(arguments)
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Train a small encoder on a table."""
+    from features.train import train as train_on  # MLX is not waited for by who only encodes log_mel
+
+    train_on(arguments)
 
 
 def describe(folder: str) -> str:

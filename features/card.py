@@ -13,7 +13,7 @@ from typing import Any
 from datasets import Array2D, Features
 
 from features.clock import FrameClock
-from features.encoder import Encoder, column_prefix
+from features.encoder import Encoder, axis_of, column_prefix
 from features.pooling import Pool
 
 CARD_VERSION = 1
@@ -83,11 +83,12 @@ def cards(dataset: Any) -> dict[str, FeatureCard]:
 def encoder_cards(encoder: Encoder, layers: list[str], dtype: str, pool: str = "none") -> dict[str, FeatureCard]:
     """Return the cards of an encoder's layers, by layer."""
     order = list(encoder.layers)
-    axis = Pool.read(pool).axis or encoder.axis
+    pooled = Pool.read(pool).axis
     return {
         layer: FeatureCard(
             encoder=encoder.name, init=encoder.init, revision=encoder.revision, version=encoder.version,
-            layer=layer, index=order.index(layer), width=encoder.layers[layer], axis=axis,
+            layer=layer, index=order.index(layer), width=encoder.layers[layer],
+            axis=pooled or axis_of(encoder, layer),
             clock=encoder.clock, dtype=dtype, pool=pool,
         )
         for layer in layers

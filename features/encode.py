@@ -14,10 +14,11 @@ from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDa
 from builders.audio import decode
 from builders.errors import AudioError
 from features import encoders
+from features.budget import most_seconds, most_tokens
 from features.card import encoder_cards
 from features.columns import column_types, to_arrows, to_columns
-from features.encoder import Encoder, Init, TextEncoder, Tokens, column_prefix, input_of
-from features.pooling import Pool
+from features.encoder import Encoder, Init, TextEncoder, Tokens, axis_of, column_prefix, input_of
+from features.pooling import Pool, utterance_mean
 from features.tokens import token_arrows, token_columns, token_types
 from features.windows import OVERLAP, Window, windows
 
@@ -27,8 +28,6 @@ PIECES = 8  # utterances that an encoder sees at once, and
 PIECES_SAMPLES = 8 * 30 * 16_000  # their length all together, padding included
 BATCH_BYTES = 16_000_000  # of features, or of decoded audio where that is more, in memory before they are written
 WAVE_RATE = 16_000 * 4  # bytes of decoded audio per second
-UNKNOWN_SECONDS = 30.0  # length of a row to reckon with where the table does not tell
-UNKNOWN_CHARACTERS = 500
 
 Tables = Dataset | DatasetDict | IterableDataset | IterableDatasetDict
 
@@ -78,12 +77,16 @@ class Encode:
         self._given = None if isinstance(encoder, str) else encoder
         self.layers = select(list(self.encoder.layers), layers)
         self.pool = Pool.read(pool)
+        self.dtype = dtype
         self.cards = encoder_cards(self.encoder, self.layers, dtype, pool)
         # what is still to be pooled or scaled is not rounded before
         self._kept = "float32" if dtype == "int8" or self.pool.axis else dtype
         self._tokens = input_of(self.encoder) == "text" and not self.pool.axis
         if self.pool.tier and self.encoder.clock is None:
             raise ValueError(f"{self.name} has no frames to pool by segment: expected pool none or mean")
+        whole = [layer for layer in self.layers if self._whole(layer)]
+        if self.pool.tier and whole:
+            raise ValueError(f"{self.name} has no frames of {whole} to pool by segment: choose other layers")
         self.key = [STEP_VERSION, *(card.to_json() for card in self.cards.values())]
 
     @property
@@ -107,7 +110,8 @@ class Encode:
         clock = self.encoder.clock
         if clock is None or self.pool.axis:
             return 0.0
-        return sum(card.width * np.dtype(card.dtype).itemsize for card in self.cards.values()) * 16_000 / clock.hop
+        widths = sum(card.width for card in self.cards.values() if card.axis == "frame")
+        return widths * np.dtype(self.dtype).itemsize * 16_000 / clock.hop
 
     def features(self, present: Mapping[str, Any] | None = None) -> Features:
         """Return the columns of the result: those that are `present` and the feature columns."""
@@ -119,10 +123,12 @@ class Encode:
         """Return how many rows are at most `BATCH_BYTES`, all as long as the longest."""
         clock, table = self.encoder.clock, dataset.data if isinstance(dataset, Dataset) and len(dataset) else None
         frame = sum(card.width for card in self.cards.values()) * np.dtype(self._kept).itemsize
-        if clock is None:
-            row = frame * _most_tokens(table, self.encoder.window)
+        if input_of(self.encoder) == "text":
+            row = frame * most_tokens(table, self.encoder.window)
+        elif clock is None:  # one row per utterance
+            row = max(frame, WAVE_RATE * most_seconds(table))
         else:
-            row = max(frame * 16_000 / clock.hop, WAVE_RATE) * _most_seconds(table)
+            row = max(frame * 16_000 / clock.hop, WAVE_RATE) * most_seconds(table)
         return int(max(1, min(1_000, BATCH_BYTES // max(1, row))))
 
     def __call__(self, batch: pa.Table | Mapping[str, Sequence[Any]]) -> pa.Table | dict[str, list[Any]]:
@@ -187,11 +193,19 @@ class Encode:
         states = self.encoder.encode(inputs, lengths, self.layers)
         return {
             layer: [
-                states[layer][row, piece.skip : piece.skip + piece.frames].astype(self._kept)
-                for row, (_, piece) in enumerate(chosen)
+                states[layer][row, self._rows(layer, piece)].astype(self._kept) for row, (_, piece) in enumerate(chosen)
             ]
             for layer in self.layers
         }
+
+    def _rows(self, layer: str, piece: Window) -> slice:
+        """Return which rows of a window's matrix are kept."""
+        if self._whole(layer):
+            return slice(0, 1)
+        return slice(piece.skip, piece.skip + piece.frames)
+
+    def _whole(self, layer: str) -> bool:
+        return axis_of(self.encoder, layer) == "utterance"
 
     def _windows(self, length: int) -> list[Window]:
         if self.encoder.clock is None:  # a text is one piece: the encoder has cut it
@@ -201,6 +215,8 @@ class Encode:
 
     def _stack(self, layer: str, parts: list[np.ndarray], segments: Sequence[Mapping[str, Any]]) -> np.ndarray:
         states = np.concatenate(parts) if parts else np.zeros((0, self.cards[layer].width), self._kept)
+        if self._whole(layer):  # of longer audio the mean of its windows
+            return utterance_mean(states).astype(self._kept, copy=False)
         return self.pool(states, self.encoder.clock, segments)
 
     def _read(self, cells: Sequence[Any]) -> tuple[list[Tokens], list[np.ndarray]]:
@@ -355,18 +371,6 @@ def _check_tier(dataset: Dataset, tier: str) -> None:
         if tier in seen:
             return
     raise ValueError(f"no segment of the table is of the tier {tier!r}: expected one of {sorted(seen)}")
-
-
-def _most_seconds(table: Any) -> float:
-    known = table is not None and "duration" in table.column_names
-    return (pc.max(table.column("duration")).as_py() if known else None) or UNKNOWN_SECONDS
-
-
-def _most_tokens(table: Any, window: int | None) -> int:
-    """Return how many tokens a text has at most: one a character, begin and end."""
-    known = table is not None and "text" in table.column_names
-    longest = (pc.max(pc.utf8_length(table.column("text"))).as_py() if known else None) or UNKNOWN_CHARACTERS
-    return min(longest + 2, window or longest + 2)
 
 
 def _empty(columns: Features) -> Dataset:

@@ -35,6 +35,9 @@ class Encoder(Protocol):
         Samples that the encoder sees at most in one piece; None where there is no limit.
     overlap : int, where it has that attribute
         Samples that neighbouring windows of longer audio share, else `features.windows.OVERLAP`.
+    axes : mapping of str to str, where it has that attribute
+        The layers whose rows stand for something else than `axis`: ``{"att": "utterance"}`` says that
+        an utterance has one row of ``att``, or none where it has no frame.
     """
 
     name: str
@@ -63,7 +66,7 @@ class Encoder(Protocol):
         dict of str to np.ndarray [shape=(batch, frames, width), float32]
             `frames` is at least ``clock.frames(max(lengths))``; what lies behind an utterance's own
             ``clock.frames(length)`` frames is padding. The frames of an utterance don't depend on
-            its neighbours in the batch.
+            its neighbours in the batch. A layer with an axis of utterances has one row.
         """
         ...
 
@@ -104,6 +107,11 @@ class TextEncoder(Encoder, Protocol):
 def input_of(encoder: Encoder) -> Input:
     """Return what the encoder takes: ``audio``, where it does not say ``text``."""
     return getattr(encoder, "input", "audio")
+
+
+def axis_of(encoder: Encoder, layer: str) -> Axis:
+    """Return what a row of a layer's matrix stands for."""
+    return getattr(encoder, "axes", {}).get(layer, encoder.axis)
 
 
 def column_prefix(name: str, init: str, pool: str = "none") -> str:

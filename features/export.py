@@ -201,7 +201,7 @@ def _line(identifier: str, file: Path, values: np.ndarray, column: str, card: Fe
     return {
         "id": identifier, "file": file.as_posix(), "shape": list(values.shape), "dtype": str(values.dtype),
         "column": column, "encoder": card.encoder, "init": card.init, "revision": card.revision, "layer": card.layer,
-        "axis": card.axis, "pool": card.pool, "clock": card.clock.to_dict(),
+        "axis": card.axis, "pool": card.pool, "clock": card.clock and card.clock.to_dict(),
     }  # fmt: skip
 
 

@@ -134,3 +134,103 @@ def layer_norm(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float) 
         scale = ONE / np.sqrt(square / f32(width) + f32(eps))
         for i in range(width):
             row[i] = (row[i] - mean) * scale * weight[i] + bias[i]
+
+
+@compiled
+def sigmoid(x: np.float32) -> np.float32:
+    """Return 1 / (1 + e^-x)."""
+    e = exp(-abs(x))
+    s = ONE / (ONE + e)
+    return s if x >= ZERO else e * s
+
+
+@compiled
+def tanh(x: np.float32) -> np.float32:
+    """Return the hyperbolic tangent within 2e-7."""
+    e = exp(f32(-2) * abs(x))
+    t = (ONE - e) / (ONE + e)
+    return t if x >= ZERO else -t
+
+
+@compiled
+def gru_gates(gates: np.ndarray, recurrent: np.ndarray, bias: np.ndarray, state: np.ndarray) -> None:
+    """Replace the state of one utterance by that of its next frame.
+
+    ``r, z = sigmoid(gates + recurrent)``, ``n = tanh(gates + r * (recurrent + bias))`` and
+    ``state = (1 - z) * n + z * state``, torch's order of gates.
+
+    Parameters
+    ----------
+    gates, recurrent : np.ndarray [shape=(3 * hidden,), float32]
+        From the input, with all other biases, and from the state.
+    bias : np.ndarray [shape=(hidden,), float32]
+    state : np.ndarray [shape=(hidden,), float32]
+    """
+    hidden = state.size
+    for i in range(hidden):
+        r = sigmoid(gates[i] + recurrent[i])
+        z = sigmoid(gates[hidden + i] + recurrent[hidden + i])
+        n = tanh(gates[2 * hidden + i] + r * (recurrent[2 * hidden + i] + bias[i]))
+        state[i] = n + z * (state[i] - n)
+
+
+@compiled
+def gru_step(
+    gates: np.ndarray, recurrent: np.ndarray, bias: np.ndarray, states: np.ndarray, out: np.ndarray,
+    lengths: np.ndarray, step: int, backward: bool,
+) -> None:  # fmt: skip
+    """Take utterances one frame further and keep their states where they belong.
+
+    Parameters
+    ----------
+    gates : np.ndarray [shape=(batch, frames, 3 * hidden), float32]
+    recurrent : np.ndarray [shape=(active, 3 * hidden), float32]
+        Of the first `active` utterances, which are those with more than `step` frames.
+    bias, states : np.ndarray [shape=(hidden,), float32], [shape=(batch, hidden), float32]
+    out : np.ndarray [shape=(batch, frames, hidden), float32]
+    lengths : np.ndarray [shape=(batch,), int64]
+    step : int
+        Frames done.
+    backward : bool
+        From an utterance's last frame to its first.
+    """
+    for row in range(recurrent.shape[0]):
+        frame = lengths[row] - 1 - step if backward else step
+        gru_gates(gates[row, frame], recurrent[row], bias, states[row])
+        out[row, frame] = states[row]
+
+
+@compiled
+def gru_back(
+    gates: np.ndarray, own: np.ndarray, bias: np.ndarray, previous: np.ndarray, change: np.ndarray,
+    of_gates: np.ndarray, of_own: np.ndarray, step: int,
+) -> None:  # fmt: skip
+    """Take the gradient of `gru_gates` back over one frame.
+
+    Parameters
+    ----------
+    gates, own : np.ndarray [shape=(batch, frames, 3 * hidden), float32]
+        From the input and from the state.
+    bias, previous : np.ndarray [shape=(hidden,), float32], [shape=(batch, frames, hidden), float32]
+    change : np.ndarray [shape=(batch, hidden), float32]
+        By the state after the frame; then by the one before it, but for what goes through `own`.
+    of_gates, of_own : np.ndarray [shape=(batch, frames, 3 * hidden), float32]
+        Written.
+    """
+    batch, hidden = change.shape
+    for row in range(batch):
+        given, theirs, before = gates[row, step], own[row, step], previous[row, step]
+        by_given, by_own, by_state = of_gates[row, step], of_own[row, step], change[row]
+        for i in range(hidden):
+            r = sigmoid(given[i] + theirs[i])
+            z = sigmoid(given[hidden + i] + theirs[hidden + i])
+            inner = theirs[2 * hidden + i] + bias[i]
+            n = tanh(given[2 * hidden + i] + r * inner)
+            by_n = by_state[i] * (ONE - z) * (ONE - n * n)
+            by_z = by_state[i] * (before[i] - n) * z * (ONE - z)
+            by_r = by_n * inner * r * (ONE - r)
+            by_given[i] = by_own[i] = by_r
+            by_given[hidden + i] = by_own[hidden + i] = by_z
+            by_given[2 * hidden + i] = by_n
+            by_own[2 * hidden + i] = by_n * r
+            by_state[i] *= z

@@ -138,6 +138,13 @@ def encode_job(table: str | Path, step: Encode, *, max_shard_size: int) -> Encod
     return EncodeJob(str(table), found.form, step, shards, made_from)
 
 
+def every_row(table: str | Path, columns: Sequence[str]) -> Iterator[Dataset]:
+    """Yield the rows of a manifest table, with those of the columns that it has; of a Parquet file by row groups."""
+    for split, parts in pieces(table).splits.items():
+        for piece in parts:
+            yield from _rows(str(table), Shard(split, piece, 0, piece.rows), columns)
+
+
 def _count(seconds: np.ndarray, step: Encode, size: int, files: int) -> int:
     """Return into how many shards the rows of a piece are cut."""
     rows = len(seconds)

@@ -21,12 +21,13 @@ from builders.dataset_card import card as dataset_card
 from builders.ledger import Ledger
 from builders.output import put
 from builders.push import PRIVATE_ONLY, card_fields
+from features.budget import check_space, columns_counted, count
 from features.card import FeatureCard, cards
 from features.columns import matrices
 from features.encode import Encode, check, join
 from features.manifests import TableError, by_split, open_arrow, open_manifest, open_shards
 from features.moments import Moments
-from features.run import EncodeJob, encode_job
+from features.run import EncodeJob, encode_job, every_row
 
 FOLDER = "features"
 CARD = "card.json"
@@ -84,10 +85,13 @@ def write_features(
     ------
     CorpusError
         If the run was begun otherwise: of another table, with other layers or another version of the encoder.
+    SpaceError
+        If the disk cannot hold the features.
     """
     folder = str(out) if out else f"{str(path).rstrip('/')}/{FOLDER}/{step.name}"
     for part in open_manifest(path).values():
         check(part, step)
+    _check_space(path, step, folder)
     job = encode_job(path, step, max_shard_size=max_shard_size)
     ledger = runner.run(job, folder, workers=workers, engine=engine, unit="s")
     _finish(path, job, ledger)
@@ -153,6 +157,12 @@ def _finish(path: str | Path, job: EncodeJob, ledger: Ledger) -> None:
         layers.append({**json.loads(card.to_json()), "column": card.column, "statistics": moments})
     put(ledger.fs, f"{ledger.root}/{CARD}", json.dumps({"layers": layers}, indent=1).encode())
     put(ledger.fs, f"{ledger.root}/README.md", _readme(path, job, ledger).encode())
+
+
+def _check_space(path: str | Path, step: Encode, folder: str) -> None:
+    columns = next(iter(open_manifest(path).values())).column_names
+    if step.inputs[0] == "text" or "duration" in columns:  # else there is nothing to reckon with
+        check_space(step, count(every_row(path, columns_counted(step)), step), folder)
 
 
 def _readme(path: str | Path, job: EncodeJob, ledger: Ledger) -> str:

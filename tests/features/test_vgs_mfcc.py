@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from features.vgs_mfcc import CLOCK, vgs_mfcc
-from tests.features.references.make_vgs_mfcc import chirp
+from tests.features.platalea.make_vgs_mfcc import chirp
 
-REFERENCE = json.loads(Path(__file__).with_name("references").joinpath("vgs_mfcc.json").read_text())
+REFERENCE = json.loads(Path(__file__).with_name("platalea").joinpath("vgs_mfcc.json").read_text())
 
 
 def test_equal_to_the_original_code():

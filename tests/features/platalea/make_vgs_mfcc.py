@@ -1,7 +1,7 @@
 """Store what platalea's own code makes of one recording, for `test_vgs_mfcc`.
 
 Run with a checkout of https://github.com/spokenlanguage/platalea, NumPy and SciPy:
-``python make_vgs_mfcc.py CHECKOUT``.
+``python make_vgs_mfcc.py CHECKOUT``. No package index has that code, so nothing makes this anew by itself.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def tell(arguments: Sequence[str]) -> None:
     parser.add_argument("--rate", type=float, help="seconds of audio a second of one worker (default: measured here)")
     options = parser.parse_args(arguments)
     step = step_of(options)
-    made = plan(options.table, step, rate=options.rate, workers=options.workers)
+    made = plan(options.table, step, rate=options.rate, workers=options.workers or 1)
     out = options.out or f"{options.table.rstrip('/')}/features/{step.name}"
     free = free_bytes(out)
     print(f"{made}\nfree on the disk of {out}: {'unknown' if free is None else amount(free)}")

@@ -3,7 +3,8 @@
     python benchmarks/linear_probe.py                       # made-up frames, as wide as a Whisper-tiny layer
     python benchmarks/linear_probe.py TABLE COLUMN          # one column of a table with features
 
-Prints seconds, accuracy on test frames, and the ratio of the times.
+Prints seconds, the objective on train frames, accuracy on test frames, and the ratio of the times.
+200,000 train frames of width 512: --frames 333340 --width 512.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -20,7 +22,7 @@ from tabulate import tabulate
 from features.store import open_table
 from probes.frames import FrameTable, frame_table
 from probes.linear import fit
-from probes.objective import standardisation
+from probes.objective import Objective, standardisation
 from probes.tables import one_table
 
 
@@ -34,11 +36,11 @@ def made_up(frames: int, width: int, classes: int = 39) -> FrameTable:
     return FrameTable(values.astype(np.float16), labels, speaker, speaker, tuple(map(str, range(classes))), ())
 
 
-def timed(call: Callable[[], Callable[[np.ndarray], np.ndarray]], values: np.ndarray, truth: np.ndarray) -> list[float]:
-    """Return the seconds that training takes and the accuracy of what it gives."""
+def timed(train: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds that training takes and what it gives."""
     begin = time.perf_counter()
-    predict = call()
-    return [time.perf_counter() - begin, float((predict(values) == truth).mean())]
+    trained = train()
+    return time.perf_counter() - begin, trained
 
 
 def main() -> None:
@@ -60,18 +62,24 @@ def main() -> None:
     inputs = (table.values.astype(np.float32) - mean) / scale
     peer = LogisticRegression(C=1 / (options.decay * len(train)), max_iter=1000)
 
-    def ours() -> Callable[[np.ndarray], np.ndarray]:
-        return fit(table, train, validation, decays=(options.decay,), refit=False).predict
-
-    def theirs() -> Callable[[np.ndarray], np.ndarray]:
-        return peer.fit(inputs[train], table.labels[train]).predict
-
-    truth = table.labels[test]
     # scikit-learn first: MLX's waiting threads would slow it down
-    rows = [["scikit-learn", *timed(theirs, inputs[test], truth)], ["ours", *timed(ours, table.values[test], truth)]]
+    theirs, model = timed(lambda: peer.fit(inputs[train], table.labels[train]))
+    ours, probe = timed(lambda: fit(table, train, validation, decays=(options.decay,), refit=False))
+    loss = Objective(
+        table.values[train], np.searchsorted(probe.known, table.labels[train]), mean, scale, len(probe.known)
+    )
+    thetas = np.vstack([model.coef_.T, model.intercept_]), np.vstack([probe.weights, probe.bias])
+    objectives = [loss(theta.astype(np.float64).ravel(), options.decay)[0] for theta in thetas]
+    answers = model.predict(inputs[test]), probe.predict(table.values[test])
+    rows = [
+        [name, seconds, value, float((answer == table.labels[test]).mean())]
+        for name, seconds, value, answer in zip(
+            ("scikit-learn", "ours"), (theirs, ours), objectives, answers, strict=True
+        )
+    ]
     print(f"{len(train)} train frames, width {inputs.shape[1]}, {len(table.classes)} classes, decay {options.decay}")
-    print(tabulate(rows, headers=["", "seconds", "test accuracy"], floatfmt=".3f"))
-    print(f"ratio of times, scikit-learn / ours: {rows[0][1] / rows[1][1]:.2f}")
+    print(tabulate(rows, headers=["", "seconds", "objective", "test accuracy"], floatfmt=("", ".3f", ".6f", ".4f")))
+    print(f"ratio of times, scikit-learn / ours: {theirs / ours:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Phone sets and how each folds to the 39 classes of Lee and Hon that phoneme recognition is scored on.
+"""Phone sets and how each folds to an inventory of classes: TIMIT's 61, Lee and Hon's 48 and 39, broad ones.
 
 Source: Lee, K.-F., Hon, H.-W. (1989). Speaker-independent phone recognition using hidden Markov
-models. IEEE TASSP 37(11). The TIMIT table is the one that Kaldi's ``phones.60-48-39.map`` has.
+models. IEEE TASSP 37(11). The TIMIT tables are the ones that Kaldi's ``phones.60-48-39.map`` has; the broad
+classes are the headings of TIMIT's ``phoncode.doc``, with the closures as silence, as the 39 have them.
 """
 
 from __future__ import annotations
@@ -59,6 +60,32 @@ ESPEAK_IPA: dict[str, str | None] = {
     "aɪ": "ay", "aɪə": "ay", "aɪɚ": "ay", "aʊ": "aw", "ʌʉ": "aw", "ɔɪ": "oy",
 }  # fmt: skip
 
+# What the 48 classes keep apart and the 39 merge. All else is the same in both.
+_TIMIT48 = {
+    "ao": "ao", "ax": "ax", "ax-h": "ax", "bcl": "vcl", "dcl": "vcl", "gcl": "vcl", "kcl": "cl", "pcl": "cl",
+    "tcl": "cl", "el": "el", "en": "en", "epi": "epi", "ix": "ix", "zh": "zh",
+}  # fmt: skip
+_ARPABET48 = {"ao": "ao", "zh": "zh"}
+_ESPEAK48 = {
+    "ɔː": "ao", "ɔ": "ao", "ɔːɹ": "ao", "ɔə": "ao", "oə": "ao", "o": "ao", "ʒ": "zh", "ə": "ax", "ɐ": "ax", "ᵻ": "ix",
+    "əl": "el", "n̩": "en",
+}  # fmt: skip
+_FINER48 = {"timit61": _TIMIT48, "arpabet": _ARPABET48, "espeak_ipa": _ESPEAK48}
+
+CLASSES48 = tuple(sorted({*CLASSES39, *_TIMIT48.values()}))
+CLASSES61 = tuple(sorted({*CLASSES39, *TIMIT61} - {"sil"}))
+BROAD = {
+    "stop": "b d dx g k p t",
+    "affricate": "ch jh",
+    "fricative": "dh f s sh th v z",
+    "nasal": "m n ng",
+    "semivowel": "hh l r w y",  # "semivowels and glides", where TIMIT has hh and hv
+    "vowel": "aa ae ah aw ay eh er ey ih iy ow oy uh uw",
+    "silence": "sil",
+}
+_BROAD_OF = {name: broad for broad, names in BROAD.items() for name in names.split()}
+INVENTORIES = MappingProxyType({"61": CLASSES61, "48": CLASSES48, "39": CLASSES39, "broad": tuple(BROAD)})
+
 _TABLES = {"timit61": TIMIT61, "arpabet": ARPABET, "espeak_ipa": ESPEAK_IPA}
 PHONE_SETS = tuple(_TABLES)
 
@@ -78,20 +105,38 @@ def fold_table(phone_set: str) -> MappingProxyType[str, str | None]:
     return MappingProxyType({**own, **_TABLES[phone_set]})
 
 
-def fold(label: str, phone_set: str) -> str | None:
-    """Return the one of `CLASSES39` that a label belongs to, None where the set deletes it.
+def fold(label: str, phone_set: str, inventory: str = "39") -> str | None:
+    """Return the class of an inventory that a label belongs to, None where the 39 classes delete the label.
+
+    Parameters
+    ----------
+    label, phone_set : str
+    inventory : str
+        One of `INVENTORIES`. In the 61, where nothing is deleted, the glottal stop has its class.
 
     Raises
     ------
     CorpusError
-        If the phone set does not have the label.
+        If the phone set does not have the label, or is too coarse for the inventory.
     """
     table = fold_table(phone_set)
     name = label if phone_set == "espeak_ipa" else label.lower()
     name = name.rstrip("012") if phone_set == "arpabet" else name
+    if inventory not in INVENTORIES:
+        raise CorpusError(f"unknown inventory {inventory!r}: expected one of {list(INVENTORIES)}")
     if name not in table:
         raise CorpusError(f"phone {label!r} is not in the phone set {phone_set}: was the table made with another?")
-    return table[name]
+    if inventory == "61":
+        return _own_class(name, phone_set)
+    if inventory == "48":
+        return _FINER48.get(phone_set, {}).get(name, table[name])
+    return _BROAD_OF[table[name]] if inventory == "broad" and table[name] else table[name]
+
+
+def _own_class(name: str, phone_set: str) -> str:
+    if phone_set != "timit61" or name not in CLASSES61:
+        raise CorpusError(f"the 61 classes are TIMIT's: {name!r} of the phone set {phone_set} has none, try 48")
+    return name
 
 
 def phone_set(corpus: str) -> str:

@@ -107,15 +107,27 @@ def unpack(theta: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return matrix[:-1], matrix[-1]
 
 
-def standardisation(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each column, float32; 1 for a column that never changes."""
-    frames, width = values.shape
+def standardisation(values: np.ndarray, which: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each column, float32; 1 for a column that never changes.
+
+    Parameters
+    ----------
+    values : np.ndarray [shape=(frames, width)]
+    which : np.ndarray [shape=(n,), int64], optional
+        The rows that count; all where left out.
+    """
+    frames, width = len(values) if which is None else len(which), values.shape[1]
     mean, square = np.zeros(width), np.zeros(width)
+
+    def parts() -> Iterator[np.ndarray]:
+        for part in chunks(frames, width):
+            yield values[part if which is None else which[part]]
+
     with np.errstate(invalid="ignore", over="ignore"):  # the caller looks at what comes out
-        for part in chunks(frames, width):
-            mean += values[part].sum(axis=0, dtype=np.float64) / frames
-        for part in chunks(frames, width):
-            centred = values[part].astype(np.float32) - mean.astype(np.float32)
+        for part in parts():
+            mean += part.sum(axis=0, dtype=np.float64) / frames
+        for part in parts():
+            centred = part.astype(np.float32) - mean.astype(np.float32)
             square += (centred**2).sum(axis=0, dtype=np.float64)
     scale = np.sqrt(square / frames)
     constant = scale <= 1e-6 * np.maximum(1, np.abs(mean))

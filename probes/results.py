@@ -24,14 +24,14 @@ SCHEMA = pa.schema(
         ("init", pa.string()),  # trained, random<seed>, none
         ("layer", pa.string()),
         ("probe", pa.string()),
-        ("target", pa.string()),  # the tier
-        ("metric", pa.string()),
-        ("split", pa.string()),  # official, speakers, folds, utterance: see probes.splits
-        ("value", pa.float64()),  # over the test frames of all folds together
+        ("target", pa.string()),  # the tier, or the column of labels
+        ("metric", pa.string()),  # "weight": of a layer, where a probe mixes layers
+        ("split", pa.string()),  # official, speakers, folds, utterance: see probes.splits; published
+        ("value", pa.float64()),  # over the test examples of all folds together, mean over seeds
         ("ci_low", pa.float64()),  # 95 % interval from resampling test speakers
         ("ci_high", pa.float64()),
-        ("n_train", pa.int64()),  # frames, mean over folds
-        ("n_test", pa.int64()),  # frames, sum over folds
+        ("n_train", pa.int64()),  # examples, mean over folds
+        ("n_test", pa.int64()),  # examples, sum over folds
         ("seed", pa.int64()),
         ("layer_index", pa.int64()),
         ("clock", pa.string()),  # hop+offset of the frames in samples
@@ -41,6 +41,12 @@ SCHEMA = pa.schema(
         ("disjoint", pa.bool_()),  # no speaker is on both sides
         ("decay", pa.float64()),  # weight decay chosen on validation, geometric mean over folds
         ("note", pa.string()),
+        ("examples", pa.string()),  # frames, segments, centres, utterances
+        ("inventory", pa.string()),  # of phone classes: 39, 48, 61, broad
+        ("protocol", pa.string()),  # standard; published: with the flaws of the published code
+        ("seeds", pa.int64()),  # trained with so many, from `seed` on
+        ("spread", pa.float64()),  # standard deviation over seeds
+        ("options", pa.string()),  # of the probe, and what it chose on validation: JSON
     ]
 )
 _NULLS_OF_CSV = [""]
@@ -52,9 +58,15 @@ class Results:
 
     table : pyarrow.Table
         Of the schema `SCHEMA`.
+    comparisons : pyarrow.Table or None
+        Differences between layers and between trained and random, see `probes.comparisons`.
+    confusions : pyarrow.Table or None
+        ``encoder, init, layer, truth, answer, count``: how often each class was taken for each.
     """
 
     table: pa.Table
+    comparisons: pa.Table | None = None
+    confusions: pa.Table | None = None
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Results:
@@ -76,26 +88,38 @@ class Results:
         return self.table.to_pandas()
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write ``results.parquet`` and ``results.csv``, each whole or not at all; return their paths."""
+        """Write ``results.parquet`` and ``results.csv``, each whole or not at all; return their paths.
+
+        The same of ``comparisons`` and ``confusions`` where there are any.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        parts = {"results": self.table, "comparisons": self.comparisons, "confusions": self.confusions}
         writers: dict[str, Callable[[pa.Table, Path], None]] = {
-            "results.parquet": pyarrow.parquet.write_table,
-            "results.csv": pyarrow.csv.write_csv,
+            "parquet": pyarrow.parquet.write_table,
+            "csv": pyarrow.csv.write_csv,
         }
-        for name, write in writers.items():
-            with writing(folder / name) as temporary:
-                write(self.table, temporary)
-        return [folder / name for name in writers]
+        written = []
+        for name, table in parts.items():
+            if table is None or not (len(table) or name == "results"):
+                continue
+            for kind, write in writers.items():
+                written.append(folder / f"{name}.{kind}")
+                with writing(written[-1]) as temporary:
+                    write(table, temporary)
+        return written
 
     def summary(self, metric: str = "accuracy") -> pd.DataFrame:
         """Return one row per encoder and layer: trained, random and majority side by side.
 
         Columns ``encoder, layer, index, trained, ci_low, ci_high, random, random_low, random_high,
-        majority``. Acoustic encoders, which have nothing to train, stand under ``trained``. Several random
-        seeds are averaged, bounds included.
+        majority, selectivity``. Acoustic encoders, which have nothing to train, stand under ``trained``, and so
+        does selectivity. Several random seeds are averaged, bounds included.
         """
-        frame = self.to_pandas().query("metric == @metric")
+        everything = self.to_pandas()
+        selectivity = everything.query("metric == 'selectivity' and not init.str.startswith('random')")
+        selectivity = selectivity.groupby(["encoder", "layer"]).value.mean()
+        frame = everything.query("metric == @metric")
         majority = frame[frame.encoder == MAJORITY].groupby("clock").value.first()
         frame = frame[frame.encoder != MAJORITY]
         rows = []
@@ -104,16 +128,19 @@ class Results:
             random = part.init.str.startswith("random")
             for names, own in ((_OWN, part[~random]), (_RANDOM, part[random])):
                 row |= dict(zip(names, own[list(_OWN.values())].mean(), strict=True))
-            rows.append({**row, "majority": majority.get(part.clock.iloc[0])})
+            extra = {"selectivity": selectivity.get((encoder, layer))}
+            rows.append({**row, "majority": majority.get(part.clock.iloc[0]), **extra})
         return pd.DataFrame(rows)
 
     def text(self, metric: str = "accuracy") -> str:
         """Return the summary as a table for the terminal."""
+        summary = self.summary(metric)
+        last = ["majority"] + (["selectivity"] if summary.selectivity.notna().any() else [])
         shown = [
-            [row["encoder"], row["layer"], *(_shown(row, names) for names in (_OWN, _RANDOM)), row["majority"]]
-            for row in self.summary(metric).to_dict("records")
+            [row["encoder"], row["layer"], *(_shown(row, names) for names in (_OWN, _RANDOM)), *(row[n] for n in last)]
+            for row in summary.to_dict("records")
         ]
-        head = ["encoder", "layer", f"{metric} [95 %]", "random weights [95 %]", "majority class"]
+        head = ["encoder", "layer", f"{metric} [95 %]", "random weights [95 %]", "majority class", *last[1:]]
         return tabulate(shown, headers=head, floatfmt=".3f", disable_numparse=[2, 3])
 
     def __str__(self) -> str:
@@ -128,6 +155,7 @@ class Results:
             "speakers": "one split by speakers",
             "folds": f"{first['folds']} folds over speakers, each speaker tested once",
             "utterance": "split by utterance",
+            "published": "random halves of the examples, tuned on the test half, as the published code does",
         }
         line = f"{kinds[first['split']]}; {first['test_speakers']} test speakers, {first['classes']} classes"
         return f"{line}; {first['note']}" if first["note"] else line

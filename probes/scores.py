@@ -1,7 +1,7 @@
 """Scores from counts: accuracy, macro F1, error reduction, and their intervals.
 
-Everything here is a function of confusion counts, so that resampling speakers a thousand times
-is one matrix product instead of a thousand passes over the frames.
+Everything here is a function of tallies, three numbers per class and speaker, so that resampling speakers a
+thousand times is one matrix product instead of a thousand passes over the frames.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 METRICS = ("accuracy", "macro_f1", "error_reduction")
+LEVEL = 0.95
 
 
 def confusions(truth: np.ndarray, predicted: np.ndarray, classes: int, groups: np.ndarray | None = None) -> np.ndarray:
@@ -32,49 +33,97 @@ def confusions(truth: np.ndarray, predicted: np.ndarray, classes: int, groups: n
     return np.bincount(flat, minlength=size * classes**2).reshape(size, classes, classes)
 
 
-def accuracy(counts: np.ndarray) -> np.ndarray:
-    """Return the share of the diagonal, over the last two axes."""
-    return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
+def tally(counts: np.ndarray) -> np.ndarray:
+    """Return hits, occurrences and answers of each class, (..., 3, classes), of counts (..., classes, classes)."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    return np.stack([hits, counts.sum(axis=-1), counts.sum(axis=-2)], axis=-2)
 
 
-def macro_f1(counts: np.ndarray) -> np.ndarray:
+def tallies(truth: np.ndarray, predicted: np.ndarray, classes: int, groups: np.ndarray) -> np.ndarray:
+    """Return the tally of each group, without the confusion counts, which for many classes are large.
+
+    Parameters
+    ----------
+    truth, predicted : np.ndarray [shape=(n,), int, 0 <= value < classes]
+    classes : int > 0
+    groups : np.ndarray [shape=(n,), int >= 0]
+
+    Returns
+    -------
+    np.ndarray [shape=(groups, 3, classes), int64]
+    """
+    size = int(groups.max(initial=0)) + 1
+    hit = truth == predicted
+    parts = [(groups[hit], truth[hit]), (groups, truth), (groups, predicted)]
+    counted = [np.bincount(g.astype(np.int64) * classes + c, minlength=size * classes) for g, c in parts]
+    return np.stack([part.reshape(size, classes) for part in counted], axis=1)
+
+
+def accuracy(tallied: np.ndarray) -> np.ndarray:
+    """Return the share of hits, over the last two axes."""
+    total = tallied.sum(axis=-1)
+    return _ratio(total[..., 0], total[..., 1])
+
+
+def macro_f1(tallied: np.ndarray) -> np.ndarray:
     """Return the mean over classes of ``2 tp / (2 tp + fp + fn)``.
 
     Classes that neither occur nor are predicted don't count, as in scikit-learn.
     """
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    both = counts.sum(axis=-1) + counts.sum(axis=-2)
-    return _ratio(_ratio(2 * hits, both, empty=0.0).sum(axis=-1), (both > 0).sum(axis=-1))
+    both = tallied[..., 1, :] + tallied[..., 2, :]
+    return _ratio(_ratio(2 * tallied[..., 0, :], both, empty=0.0).sum(axis=-1), (both > 0).sum(axis=-1))
 
 
-def error_reduction(counts: np.ndarray, majority: np.ndarray) -> np.ndarray:
+def error_reduction(tallied: np.ndarray, majority: np.ndarray) -> np.ndarray:
     """Return the share of the majority baseline's errors that are gone.
 
-    ``(errors(majority) - errors) / errors(majority)``; `majority` holds the confusion counts of
-    the baseline on the same frames. Not a number where the baseline makes no error.
+    ``(errors(majority) - errors) / errors(majority)``; `majority` is the tally of the baseline on the same
+    frames. Not a number where the baseline makes no error.
     """
     errors = 1 - accuracy(majority)
-    return _ratio(errors - (1 - accuracy(counts)), errors)
+    return _ratio(errors - (1 - accuracy(tallied)), errors)
 
 
-def scores(counts: np.ndarray, majority: np.ndarray) -> dict[str, np.ndarray]:
-    """Return all metrics of confusion counts (..., classes, classes), each of shape (...)."""
-    return {
-        "accuracy": accuracy(counts),
-        "macro_f1": macro_f1(counts),
-        "error_reduction": error_reduction(counts, majority),
+def scores(tallied: np.ndarray, majority: np.ndarray, control: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Return all metrics of tallies (..., 3, classes), each of shape (...).
+
+    With the tally of a control task on the same frames also its accuracy, and selectivity: how much higher
+    the accuracy is than that (Hewitt and Liang 2019).
+    """
+    found = {
+        "accuracy": accuracy(tallied),
+        "macro_f1": macro_f1(tallied),
+        "error_reduction": error_reduction(tallied, majority),
     }
+    if control is not None:
+        found["control_accuracy"] = accuracy(control)
+        found["selectivity"] = found["accuracy"] - found["control_accuracy"]
+    return found
+
+
+def resampled(
+    tallied: np.ndarray, majority: np.ndarray, control: np.ndarray | None = None, *, draws: int = 1000, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Return all metrics on samples of as many groups, drawn with replacement, (draws,) each.
+
+    The groups that are drawn follow from their number, `draws` and `seed` alone: what two layers have on the same
+    draw can be compared.
+    """
+    groups = len(tallied)
+    weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=draws)
+    drawn = [None if one is None else _resampled(weights, one) for one in (tallied, majority, control)]
+    return scores(*drawn)
 
 
 def intervals(
-    counts: np.ndarray, majority: np.ndarray, *, draws: int = 1000, level: float = 0.95, seed: int = 0
+    tallied: np.ndarray, majority: np.ndarray, *, draws: int = 1000, level: float = LEVEL, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
     """Return percentile intervals of all metrics from resampling groups with replacement.
 
     Parameters
     ----------
-    counts, majority : np.ndarray [shape=(groups, classes, classes)]
-        Confusion counts per group (speaker) of the probe and of the majority baseline.
+    tallied, majority : np.ndarray [shape=(groups, 3, classes)]
+        Tallies per group (speaker) of the probe and of the majority baseline.
     draws : int > 0
         How many samples of `groups` groups are drawn.
     level : float, 0 < level < 1
@@ -85,19 +134,22 @@ def intervals(
     dict of str to (low, high)
         Not a number with a single group, which says nothing about others.
     """
-    groups = len(counts)
-    if groups < 2:
-        return {name: (float("nan"), float("nan")) for name in METRICS}
-    sampled = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=draws)
-    drawn = scores(_resampled(sampled, counts), _resampled(sampled, majority))
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    return {name: tuple(np.nanquantile(values, tails).tolist()) for name, values in drawn.items()}
+    if len(tallied) < 2:
+        return dict.fromkeys(METRICS, (float("nan"), float("nan")))
+    return {
+        name: interval(drawn, level) for name, drawn in resampled(tallied, majority, draws=draws, seed=seed).items()
+    }
 
 
-def _resampled(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    groups, classes, _ = counts.shape
-    flat = counts.reshape(groups, -1).astype(np.float64)
-    return (weights.astype(np.float64) @ flat).reshape(len(weights), classes, classes)
+def interval(drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Return the bounds between which the middle `level` of the draws lie."""
+    return tuple(np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2]).tolist())
+
+
+def _resampled(weights: np.ndarray, tallied: np.ndarray) -> np.ndarray:
+    groups, _, classes = tallied.shape
+    flat = tallied.reshape(groups, -1).astype(np.float64)
+    return (weights.astype(np.float64) @ flat).reshape(len(weights), 3, classes)
 
 
 def _ratio(above: np.ndarray, below: np.ndarray, *, empty: float = float("nan")) -> np.ndarray:

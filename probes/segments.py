@@ -75,10 +75,11 @@ def nanoseconds(seconds: np.ndarray) -> np.ndarray:
     return np.rint(np.asarray(seconds, dtype=np.float64) * NANOSECONDS).astype(np.int64)
 
 
-def tier_segments(column: pa.Array | pa.ChunkedArray, tier: str) -> TierSegments:
+def tier_segments(column: pa.Array | pa.ChunkedArray, tier: str, *, every: bool = False) -> TierSegments:
     """Read the segments of one tier out of the Arrow buffers of a `segments` column.
 
-    Segments that hold no moment (end not behind start, not a number) are left out.
+    Segments that hold no moment (end not behind start, not a number) are left out. With `every` all stay, in
+    the order of the column, as features that are pooled by segment have them.
     """
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
@@ -86,13 +87,15 @@ def tier_segments(column: pa.Array | pa.ChunkedArray, tier: str) -> TierSegments
     rows = np.repeat(np.arange(len(lengths)), lengths)
     starts, ends = (_floats(values, name) for name in ("start", "end"))
     tiers = pc.fill_null(pc.equal(pc.struct_field(values, "tier"), tier), False)
-    keep = np.flatnonzero(tiers.to_numpy(zero_copy_only=False) & (ends > starts) & (ends > 0))
-    keep = keep[np.lexsort((starts[keep], rows[keep]))]  # stable: the corpus' order among equals
+    wanted = tiers.to_numpy(zero_copy_only=False)
+    keep = np.flatnonzero(wanted if every else wanted & (ends > starts) & (ends > 0))
+    if not every:
+        keep = keep[np.lexsort((starts[keep], rows[keep]))]  # stable: the corpus' order among equals
     labels = pc.struct_field(values, "label").take(pa.array(keep)).dictionary_encode("encode")
     return TierSegments(
         rows=rows[keep],
-        starts=nanoseconds(starts[keep]),
-        ends=nanoseconds(ends[keep]),
+        starts=nanoseconds(np.nan_to_num(starts[keep])),
+        ends=nanoseconds(np.nan_to_num(ends[keep])),
         labels=labels.indices.to_numpy(zero_copy_only=False).astype(np.int64),
         names=tuple(labels.dictionary.to_pylist()),
     )

@@ -71,6 +71,7 @@ def make_splits(
     *,
     official: Sequence[Role | None] | None = None,
     folds: int | None = None,
+    voices: bool = False,
 ) -> Splits:
     """Split the rows of a table so that no speaker is in two parts.
 
@@ -85,6 +86,9 @@ def make_splits(
         missing it is carved out of the train speakers.
     folds : int >= 2, optional
         Cross-validate over this many groups of speakers instead, whatever the table holds.
+    voices : bool
+        True where speakers are what a probe tells apart: each speaker's utterances are dealt out, unless the
+        official parts share speakers.
 
     Returns
     -------
@@ -100,6 +104,8 @@ def make_splits(
     speakers = np.asarray([UNKNOWN if name is None else name for name in given], dtype=str)
     if any(name is None for name in given):
         notes.append(f"{sum(name is None for name in given)} rows without speaker_id count as one speaker")
+    if voices and (official is None or _apart(speakers, np.asarray(official, dtype=object))):
+        return _finish(*_deal_utterances(ids, speakers, folds or FOLDS), speakers, notes)
     if official is not None and folds is None:
         return _finish(*_official(ids, speakers, np.asarray(official, dtype=object)), speakers, notes)
     names = np.unique(speakers)
@@ -144,6 +150,35 @@ def _deal(ids: np.ndarray, groups: np.ndarray, folds: int | None) -> tuple[list[
             train = _rows(groups, sorted(set(names) - set(deck) - set(tuning)))
         parts.append(Fold(train, validation, test))
     return parts, "folds", note
+
+
+def _apart(speakers: np.ndarray, roles: np.ndarray) -> bool:
+    """Return whether no test speaker is in train."""
+    return not set(speakers[roles == "train"]) & set(speakers[roles == "test"])
+
+
+def _deal_utterances(ids: np.ndarray, speakers: np.ndarray, count: int) -> tuple[list[Fold], Kind, str]:
+    """Deal each speaker's utterances to `count` folds: one tests, the next one tunes, the others train."""
+    count = max(count, 3)
+    deck = np.zeros(len(ids), dtype=np.int64)
+    for name in np.unique(speakers):
+        own = np.flatnonzero(speakers == name)
+        place = {one: number for number, one in enumerate(ranked(ids[own]))}
+        deck[own] = [place[one] % count for one in ids[own]]
+    parts = [
+        Fold(
+            *(
+                np.flatnonzero(part)
+                for part in (~np.isin(deck, [k, (k + 1) % count]), deck == (k + 1) % count, deck == k)
+            )
+        )
+        for k in range(count)
+    ]
+    if not all(len(side) for fold in parts for side in (fold.train, fold.validation, fold.test)):
+        raise ProbeError(
+            f"speakers with fewer than {count} utterances each leave a part of a fold empty: more are needed"
+        )
+    return parts, "utterance", "each speaker's utterances are in train and test"
 
 
 def _carve(ids: np.ndarray, groups: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:

@@ -14,6 +14,8 @@ from probes.errors import ProbeError
 from probes.segments import labelled_rows
 from probes.splits import Fold, Role, Splits, make_splits, role_of
 
+LABEL_TYPES = ("string", "large_string", "bool", "int8", "int16", "int32", "int64")
+NO_LABELS = {"id", "audio_path", "text", "corpus"}  # columns of that type which nobody would probe for
 SPOKEN_BY_ALL = "SA"  # TIMIT's two dialect sentences: the same text in train and test
 
 
@@ -42,10 +44,37 @@ def one_table(dataset: Any) -> tuple[Dataset, list[Role] | None]:
     return concatenate_datasets([parts[name] for name in roles]), rows
 
 
+def usable(card: FeatureCard, kind: str, tier: str) -> bool:
+    """Return whether a column gives examples of a kind: it has frames, or was pooled to just these.
+
+    Parameters
+    ----------
+    card : FeatureCard
+    kind : "frames", "segments", "centres" or "utterances"
+    tier : str
+        Whose segments.
+    """
+    if card.pool == "none" and card.axis == "frame":
+        return True
+    pooled = {"segments": f"segments:{tier}", "centres": f"centre:{tier}"}.get(kind)
+    if kind == "utterances":
+        return card.axis == "utterance" or (card.axis == "token" and card.pool == "none")
+    return pooled is not None and card.pool == pooled
+
+
 def feature_columns(
-    table: Dataset, encoders: Collection[str] | None, layers: Collection[str] | None
+    table: Dataset,
+    encoders: Collection[str] | None,
+    layers: Collection[str] | None,
+    kind: str = "frames",
+    tier: str = "phones",
 ) -> dict[str, FeatureCard]:
-    """Return the cards of the frame columns that are asked for, encoders together, layers in order.
+    """Return the cards of the columns that are asked for, encoders together, layers in order.
+
+    Parameters
+    ----------
+    kind, tier : str
+        Only columns that give these examples, see `usable`.
 
     Raises
     ------
@@ -53,7 +82,7 @@ def feature_columns(
         If there is none, with what there is.
     """
     found = cards(table)
-    known = {name: card for name, card in found.items() if card.axis == "frame" and card.pool == "none"}
+    known = {name: card for name, card in found.items() if usable(card, kind, tier)}
     if not known:
         only = f", only one row per {' or '.join(sorted({card.axis for card in found.values()}))}" if found else ""
         raise ProbeError(
@@ -64,7 +93,7 @@ def feature_columns(
         (layers, {card.layer for card in known.values()}),
     ):
         if unknown := set(asked or ()) - there:
-            raise ProbeError(f"the table has no frame features of {sorted(unknown)}: expected some of {sorted(there)}")
+            raise ProbeError(f"the table has no features of {sorted(unknown)}: expected some of {sorted(there)}")
     wanted = {
         name: card
         for name, card in known.items()
@@ -76,17 +105,27 @@ def feature_columns(
     return dict(sorted(wanted.items(), key=lambda item: (first[item[1].encoder, item[1].init], item[1].index)))
 
 
-def counted_rows(table: Dataset, tier: str, *, keep_sa: bool) -> tuple[np.ndarray, str]:
+def counted_rows(table: Dataset, target: str, *, keep_sa: bool, kind: str = "frames") -> tuple[np.ndarray, str]:
     """Return the rows that are trained on and tested, and a note where some are left out.
+
+    Parameters
+    ----------
+    target : str
+        A tier, or for `kind` ``utterances`` a column.
 
     Raises
     ------
     ProbeError
-        If no row has a segment of the tier.
+        If no row has a segment of the tier, or a label in the column.
     """
-    labelled = labelled_rows(table, tier)
+    if kind == "utterances":
+        labelled = np.asarray([label is not None for label in label_column(table, target)])
+        if not labelled.any():
+            raise ProbeError(f"no row has a label in the column {target!r}")
+    else:
+        labelled = labelled_rows(table, target)
     bare = int((~labelled).sum())
-    notes = [f"{bare} utterances without {tier} left out"] if bare else []
+    notes = [f"{bare} utterances without {target} left out"] if bare else []
     if keep_sa or "sentence_type" not in table.column_names:
         return np.flatnonzero(labelled), "; ".join(notes)
     same = np.asarray(plain(table, "sentence_type"), dtype=object) == SPOKEN_BY_ALL
@@ -94,14 +133,33 @@ def counted_rows(table: Dataset, tier: str, *, keep_sa: bool) -> tuple[np.ndarra
     return np.flatnonzero(labelled & ~same), "; ".join(notes)
 
 
-def split_rows(table: Dataset, rows: np.ndarray, roles: list[Role] | None, folds: int | None) -> Splits:
-    """Split the counted rows of a table; the folds hold rows of the whole table."""
+def label_column(table: Dataset, target: str) -> list[str | None]:
+    """Return the label of each row that a column holds, as text.
+
+    Raises
+    ------
+    ProbeError
+        If it is no column of labels; the message names those that are.
+    """
+    labels = {name: kind for name, kind in table.features.items() if getattr(kind, "dtype", None) in LABEL_TYPES}
+    if target not in labels:
+        raise ProbeError(f"{target!r} is no column of labels: expected one of {sorted(set(labels) - NO_LABELS)}")
+    return [None if label is None else str(label) for label in plain(table, target)]
+
+
+def split_rows(
+    table: Dataset, rows: np.ndarray, roles: list[Role] | None, folds: int | None, *, voices: bool = False
+) -> Splits:
+    """Split the counted rows of a table; the folds hold rows of the whole table.
+
+    `voices` is for probes that tell speakers apart, see `make_splits`.
+    """
     missing = [name for name in ("id", "speaker_id") if name not in table.column_names]
     if missing:
         raise ProbeError(f"the table has no columns {missing}: expected a manifest table, see `python -m builders`")
     ids, speakers = (np.asarray(plain(table, name), dtype=object)[rows] for name in ("id", "speaker_id"))
     official = None if roles is None else [roles[row] for row in rows]
-    splits = make_splits(ids.tolist(), speakers.tolist(), official=official, folds=folds)
+    splits = make_splits(ids.tolist(), speakers.tolist(), official=official, folds=folds, voices=voices)
     moved = tuple(Fold(rows[fold.train], rows[fold.validation], rows[fold.test]) for fold in splits.folds)
     return replace(splits, folds=moved)
 

@@ -3,7 +3,18 @@ from __future__ import annotations
 import pytest
 
 from builders.errors import CorpusError
-from builders.phones import CLASSES39, TIMIT61, fold, fold_table, phone_set
+from builders.phones import (
+    BROAD,
+    CLASSES39,
+    CLASSES48,
+    CLASSES61,
+    ESPEAK_IPA,
+    INVENTORIES,
+    TIMIT61,
+    fold,
+    fold_table,
+    phone_set,
+)
 
 # 61 -> 48 -> 39, as Kaldi's phones.60-48-39.map and lhotse have it.
 TABLE = """
@@ -24,6 +35,49 @@ def test_table_of_the_literature():
     assert {label: fold(label, "timit61") for label in expected} == expected
     assert [label for label, target in expected.items() if target is None] == ["q"]
     assert set(TIMIT61) <= set(expected)
+
+
+def test_48_and_61_classes_of_the_literature():
+    expected = {row[0]: row[1] if len(row) == 3 else None for row in ROWS}
+    assert {label: fold(label, "timit61", "48") for label in expected} == expected
+    assert set(CLASSES48) == set(expected.values()) - {None} and len(CLASSES48) == 48
+    assert {label: fold(label, "timit61", "61") for label in expected} == {label: label for label in expected}
+    assert set(CLASSES61) == set(expected) and len(CLASSES61) == 61
+    # the 48 are between: two labels that share one of them share one of the 39
+    merged = {row[1]: row[2] for row in ROWS if len(row) == 3}
+    assert all(merged[row[1]] == row[2] for row in ROWS if len(row) == 3)
+
+
+# TIMIT's phoncode.doc, "others" left out, closures with silence.
+PHONCODE = {
+    "stop": "b d g p t k dx",
+    "affricate": "jh ch",
+    "fricative": "s sh z zh f th v dh",
+    "nasal": "m n ng em en eng nx",
+    "semivowel": "l r w y hh hv el",
+    "vowel": "iy ih eh ey ae aa aw ay ah ao oy ow uh uw ux er ax ix axr ax-h",
+    "silence": "bcl dcl gcl pcl tcl kcl pau epi h#",
+}
+
+
+def test_broad_classes():
+    expected = {label: broad for broad, labels in PHONCODE.items() for label in labels.split()}
+    assert {label: fold(label, "timit61", "broad") for label in CLASSES61 if label != "q"} == expected
+    assert fold("q", "timit61", "broad") is None
+    assert INVENTORIES["broad"] == tuple(PHONCODE)
+    assert sorted(" ".join(BROAD.values()).split()) == list(CLASSES39)
+
+
+@pytest.mark.parametrize("name", ["arpabet", "espeak_ipa"])
+def test_other_sets_in_other_inventories(name):
+    labels = ESPEAK_IPA if name == "espeak_ipa" else CMU.split()
+    assert {fold(label, name, "48") for label in labels} <= set(CLASSES48) | {None}
+    assert {fold(label, name, "broad") for label in labels} <= set(BROAD) | {None}
+    assert fold("ʒ" if name == "espeak_ipa" else "ZH2", name, "48") == "zh"
+    with pytest.raises(CorpusError, match="try 48"):
+        fold("b", name, "61")
+    with pytest.raises(CorpusError, match=r"'61', '48', '39', 'broad'"):
+        fold("b", name, "40")
 
 
 def test_classes_are_39_and_all_used():

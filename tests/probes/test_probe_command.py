@@ -46,6 +46,10 @@ def test_table_figure_and_what_to_try_next(folder, tmp_path):
     assert {path.name for path in out.iterdir()} == {
         "results.parquet",
         "results.csv",
+        "comparisons.parquet",
+        "comparisons.csv",
+        "confusions.parquet",
+        "confusions.csv",
         "layers.png",
         "layers.svg",
         "probes",
@@ -60,7 +64,7 @@ def test_options(folder, tmp_path):
     done = run(folder, "--out", tmp_path / "r", *options, "--no-plot", "--seed", 3, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "silence dropped; at most 12 frames per utterance" in done.stdout
-    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["results.csv", "results.parquet"]
+    assert {path.stem for path in (tmp_path / "r").iterdir()} == {"results", "comparisons", "confusions"}
     assert set(Results.load(tmp_path / "r" / "results.csv").to_pandas().seed) == {3}
 
 

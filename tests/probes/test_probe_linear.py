@@ -10,11 +10,11 @@ from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from probes import ProbeError, objective
+from probes import ProbeError, objective, solver
 from probes.frames import FrameTable
 from probes.linear import DECAYS, LinearProbe, fit
 from probes.objective import Objective, cpu_cross_entropy, mlx_cross_entropy, standardisation
-from probes.solver import Solver
+from probes.solver import Solver, first_guess
 
 import mlx.core as mx  # isort: skip  after features, which brings it a fast BLAS
 
@@ -184,3 +184,23 @@ def test_errors_name_the_trouble():
     table.values[train[0], 0] = np.inf
     with pytest.raises(ProbeError, match="not finite"):
         fit(table, train, validation)
+
+
+def test_a_first_guess_on_a_sample_saves_evaluations_and_ends_at_the_same_minimum(monkeypatch):
+    table = blobs(6000)
+    mean, scale = standardisation(table.values)
+    whole = Objective(table.values, table.labels, mean, scale, 8)
+    counted = []
+    monkeypatch.setattr(solver, "SAMPLE", 1000)
+    monkeypatch.setattr(Objective, "__call__", lambda self, *given, call=Objective.__call__: (
+        counted.append(self.frames), call(self, *given))[1])  # fmt: skip
+    found = []
+    for start in (np.zeros(21 * 8), first_guess(table.values, table.labels, mean, scale, 8, 1e-3)):
+        counted.clear()
+        theta = Solver(whole).minimise(start, 1e-3, tolerance=1e-6)
+        found.append((len(counted), whole(theta, 1e-3)[0]))
+    (cold, loss), (warm, same) = found
+    assert same == pytest.approx(loss, rel=1e-5)
+    assert warm < cold
+    few = table.values[:3000], table.labels[:3000]
+    assert not first_guess(*few, mean, scale, 8, 1e-3).any()  # of so few frames it would save nothing

@@ -57,4 +57,7 @@ class PhoneAccuracy(evaluate.Metric):
         size = len(known)
         counts = probes.scores.confusions(truth, predicted, size)[0]
         baseline = probes.scores.confusions(truth, np.full(len(truth), guess), size)[0]
-        return {name: float(value) for name, value in probes.scores.scores(counts, baseline).items()}
+        return {
+            name: float(value)
+            for name, value in probes.scores.scores(*map(probes.scores.tally, (counts, baseline))).items()
+        }

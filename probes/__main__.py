@@ -48,12 +48,14 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--folds", type=int, metavar="K", help="cross-validate over K groups of speakers")
     top.add_argument("--seed", type=int, default=0, help="of --max-frames and the intervals (default: 0)")
     top.add_argument("--save-probes", action="store_true", help="keep the trained probes in OUT/probes")
+    top.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="option of the probe")
     top.add_argument("--no-plot", action="store_true", help="no figure")
     return top
 
 
 def _run(options: argparse.Namespace) -> None:
     from features.store import open_table
+    from probes.options import read
     from probes.run import probe
 
     results = probe(
@@ -69,6 +71,7 @@ def _run(options: argparse.Namespace) -> None:
         folds=options.folds,
         seed=options.seed,
         save_probes=options.out / "probes" if options.save_probes else None,
+        option=read(options.option),
     )
     written = results.save(options.out)
     print(f"\n{results}\n\ntables: {' '.join(map(str, written))}")
@@ -81,7 +84,7 @@ def _plot(results: object, folder: Path) -> None:
     from probes.report import plot
 
     try:
-        print(f"figure: {' '.join(map(str, plot(results, folder)))}")
+        print(f"figure: {' '.join(map(str, plot(results, folder, metric=results.metric)))}")
     except ImportError as error:  # the tables are what counts
         print(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,8 @@ from probes.frames import FrameTable
 from probes.results import MAJORITY
 from probes.scores import confusions, intervals, scores
 from probes.splits import Splits
+
+PROBE = re.compile(r"^def (fit|measure)\(", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def outcome(
 
 
 def fit_of(probe: str) -> Callable[..., Any]:
-    """Return the function that trains a probe: `fit` of the file of that name.
+    """Return the function that trains or measures: `fit` or `measure` of the file of that name.
 
     Raises
     ------
@@ -100,14 +103,15 @@ def fit_of(probe: str) -> Callable[..., Any]:
     """
     if probe not in probe_names():
         raise ProbeError(f"unknown probe={probe!r}: expected one of {probe_names()}")
-    return import_module(f"probes.{probe}").fit
+    module = import_module(f"probes.{probe}")
+    return module.fit if hasattr(module, "fit") else module.measure
 
 
 @cache
 def probe_names() -> list[str]:
-    """Return the names of all probes: the files of this package that define `fit`."""
+    """Return the names of all probes: the files of this package that define `fit` or `measure`."""
     files = Path(__file__).parent.glob("*.py")
-    return sorted(file.stem for file in files if "\ndef fit(" in file.read_text(encoding="utf-8"))
+    return sorted(file.stem for file in files if PROBE.search(file.read_text(encoding="utf-8")))
 
 
 def _pooled(

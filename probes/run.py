@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from features.card import FeatureCard
 from probes.errors import ProbeError
 from probes.frames import frame_table
 from probes.labels import Silence
+from probes.measuring import Asked, joined, measure_of
+from probes.options import checked
 from probes.outcome import Outcome, fit_of, outcome
 from probes.results import MAJORITY, Results
 from probes.splits import Splits
@@ -34,6 +36,7 @@ def probe(
     seed: int = 0,
     draws: int = 1000,
     save_probes: str | Path | None = None,
+    option: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Results:
     """Train a probe on every layer of a table and score it on speakers it has not heard.
@@ -46,7 +49,7 @@ def probe(
     tier : str
         Tier of `segments` that labels the frames; ``phones`` is folded to 39 classes.
     probe : str
-        A file of this package that defines `fit`, e.g. ``linear``.
+        A file of this package that defines `fit`, e.g. ``linear``, or `measure`, e.g. ``similarity``.
     encoders, layers : collection of str, optional
         Only these; all where left out.
     silence : "keep" or "drop"
@@ -65,6 +68,8 @@ def probe(
         Resampled sets of speakers per interval.
     save_probes : path, optional
         Folder for the trained probes, ``<column>.fold<k>``.
+    option : mapping, optional
+        Options of the probe: keyword arguments of its function.
     progress : bool
         Whether a bar is shown.
 
@@ -77,11 +82,18 @@ def probe(
     ProbeError
         If the table cannot be probed as asked.
     """
-    fit_of(probe)  # an unknown one is said at once
+    options = checked(probe, fit_of(probe), option)  # an unknown one is said at once
     table, roles = one_table(dataset)
     columns = feature_columns(table, encoders, layers)
     rows, left_out = counted_rows(table, tier, keep_sa=keep_sa)
     splits = split_rows(table, rows, roles, folds)
+    if (measure := measure_of(probe)) is not None:
+        asked = Asked(
+            table, columns, rows, splits, tier, silence, phone_set, max_frames, seed, draws,
+            None if save_probes is None else Path(save_probes), joined(left_out, *notes_of(silence, max_frames)),
+        )  # fmt: skip
+        rows_found = tqdm(measure(asked, **options), desc=probe, unit="result", disable=not progress)
+        return Results.from_rows({"probe": probe, "target": tier, "seed": seed, **row} for row in rows_found)
     options = {"tier": tier, "silence": silence, "phone_set": phone_set, "max_frames": max_frames, "seed": seed}
     found: list[dict[str, Any]] = []
     with tqdm(columns.items(), desc="probing", unit="layer", disable=not progress) as bar:
@@ -113,6 +125,10 @@ def _protocol(splits: Splits, done: Outcome, card: FeatureCard) -> dict[str, Any
 def _note(splits: Splits, done: Outcome, left_out: str, silence: Silence, max_frames: int | None) -> str:
     notes = [splits.note, left_out]
     notes += ["interval over utterances"] if done.test_speakers < 2 else []
-    notes += ["silence dropped"] if silence == "drop" else []
-    notes += [f"at most {max_frames} frames per utterance"] if max_frames is not None else []
-    return "; ".join(filter(None, notes))
+    return joined(*notes, *notes_of(silence, max_frames))
+
+
+def notes_of(silence: Silence, max_frames: int | None) -> list[str]:
+    """Return what a reader should know about the frames that count."""
+    notes = ["silence dropped"] if silence == "drop" else []
+    return notes + ([f"at most {max_frames} frames per utterance"] if max_frames is not None else [])

@@ -128,7 +128,7 @@ def _plot(results: object, folder: Path) -> None:
     from probes.report import plot
 
     try:
-        print(f"figure: {' '.join(map(str, plot(results, folder)))}")
+        print(f"figure: {' '.join(map(str, plot(results, folder, metric=results.metric)))}")
     except ImportError as error:  # the tables are what counts
         print(error)
 

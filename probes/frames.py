@@ -121,7 +121,7 @@ def frame_table(
         labels, utterance, types = _labels(manifest[batch], tier, card.clock, lengths, labeller)
         keep = (labels >= 0) & wanted[batch][utterance]
         if max_frames is not None:
-            keep &= _drawn(manifest[batch]["id"].to_pylist(), utterance, keep, max_frames, seed)
+            keep &= drawn(manifest[batch]["id"].to_pylist(), utterance, keep, max_frames, seed)
         keep = np.flatnonzero(keep)
         place = None
         if context:
@@ -198,13 +198,13 @@ def triphones(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return ((before + 2) * base + codes + 2) * base + after + 2
 
 
-def _drawn(ids: list[str], utterance: np.ndarray, keep: np.ndarray, most: int, seed: int) -> np.ndarray:
+def drawn(ids: list[str], utterance: np.ndarray, keep: np.ndarray, most: int, seed: int) -> np.ndarray:
     """Draw `most` of the kept frames of each utterance, by a hash of seed, id and frame number."""
     keys = [int.from_bytes(sha256(f"{seed}:{name}".encode()).digest()[:8], "little") for name in ids]
     chosen = np.flatnonzero(keep)
     rows = utterance[chosen]
     number = chosen - np.searchsorted(utterance, rows)  # frame number within the utterance
-    noise = _mix(np.asarray(keys, dtype=np.uint64)[rows] + number.astype(np.uint64))
+    noise = mixed(np.asarray(keys, dtype=np.uint64)[rows] + number.astype(np.uint64))
     order = np.lexsort((noise, rows))
     rank = np.arange(len(order)) - np.searchsorted(rows[order], rows[order])
     drawn = np.zeros(len(keep), dtype=bool)
@@ -212,7 +212,7 @@ def _drawn(ids: list[str], utterance: np.ndarray, keep: np.ndarray, most: int, s
     return drawn
 
 
-def _mix(values: np.ndarray) -> np.ndarray:
+def mixed(values: np.ndarray) -> np.ndarray:
     """Return splitmix64 of unsigned integers: neighbours in, unrelated numbers out."""
     values = values * np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

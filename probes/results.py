@@ -40,6 +40,7 @@ SCHEMA = pa.schema(
         ("test_speakers", pa.int64()),
         ("disjoint", pa.bool_()),  # no speaker is on both sides
         ("decay", pa.float64()),  # weight decay chosen on validation, geometric mean over folds
+        ("other", pa.string()),  # what a layer is compared with: a column, or the tier
         ("note", pa.string()),
         ("examples", pa.string()),  # frames, segments, centres, utterances
         ("inventory", pa.string()),  # of phone classes: 39, 48, 61, broad
@@ -109,6 +110,12 @@ class Results:
                     write(table, temporary)
         return written
 
+    @property
+    def metric(self) -> str:
+        """The metric that is shown: accuracy, or the first one where there is none."""
+        names = self.table["metric"].to_pylist()
+        return "accuracy" if "accuracy" in names or not names else names[0]
+
     def summary(self, metric: str = "accuracy") -> pd.DataFrame:
         """Return one row per encoder and layer: trained, random and majority side by side.
 
@@ -132,8 +139,12 @@ class Results:
             rows.append({**row, "majority": majority.get(part.clock.iloc[0]), **extra})
         return pd.DataFrame(rows)
 
-    def text(self, metric: str = "accuracy") -> str:
+    def text(self, metric: str | None = None) -> str:
         """Return the summary as a table for the terminal."""
+        metric = metric or self.metric
+        frame = self.to_pandas().query("metric == @metric")
+        if frame.other.notna().any():
+            return self._between(frame)
         summary = self.summary(metric)
         last = ["majority"] + (["selectivity"] if summary.selectivity.notna().any() else [])
         shown = [
@@ -142,6 +153,17 @@ class Results:
         ]
         head = ["encoder", "layer", f"{metric} [95 %]", "random weights [95 %]", "majority class", *last[1:]]
         return tabulate(shown, headers=head, floatfmt=".3f", disable_numparse=[2, 3])
+
+    @staticmethod
+    def _between(frame: pd.DataFrame) -> str:
+        """Return a table of layers by what they are compared with: the tier, then the layers by number."""
+        wide = frame.pivot_table(index=["encoder", "init", "layer"], columns="other", values="value", sort=False)
+        tier = frame.target.iloc[0]
+        layers = [_column(*key) for key in wide.index]
+        wide = wide.reindex(columns=[*([tier] if tier in wide else []), *layers])
+        heads = ["", frame.metric.iloc[0], *(str(layers.index(n) + 1) if n in layers else n for n in wide)]
+        rows = [[n + 1, layers[n], *map(_shown_share, values)] for n, values in enumerate(wide.to_numpy())]
+        return tabulate(rows, headers=heads, disable_numparse=True)
 
     def __str__(self) -> str:
         """Return the accuracy table with what it was measured on."""
@@ -156,6 +178,7 @@ class Results:
             "folds": f"{first['folds']} folds over speakers, each speaker tested once",
             "utterance": "split by utterance",
             "published": "random halves of the examples, tuned on the test half, as the published code does",
+            "none": "nothing is trained",
         }
         line = f"{kinds[first['split']]}; {first['test_speakers']} test speakers, {first['classes']} classes"
         return f"{line}; {first['note']}" if first["note"] else line
@@ -170,3 +193,11 @@ def _shown(row: Mapping[Any, Any], names: Iterable[str]) -> str:
     if pd.isna(value):
         return ""
     return f"{value:.3f}" if pd.isna(low) else f"{value:.3f} [{low:.3f} {high:.3f}]"
+
+
+def _column(encoder: str, init: str, layer: str) -> str:
+    return ".".join([encoder, *([init] if init.startswith("random") else []), layer])
+
+
+def _shown_share(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.2f}"

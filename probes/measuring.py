@@ -1,0 +1,143 @@
+"""What a probe that measures instead of classifying is asked, and the groups that its intervals resample.
+
+A probe file with `measure` yields rows of results; `probes.run` finds it by the file's name, as it does those
+with `fit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+
+from features.card import FeatureCard
+from probes.labels import Labeller, Silence
+from probes.splits import Splits, ranked
+
+MOST_GROUPS = 20  # that sums are kept of: width * width numbers each
+Measure = Callable[..., Iterator[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A table and what is to be measured on it.
+
+    table : Dataset
+        Manifest and feature columns.
+    columns : dict of str to FeatureCard
+        Columns to measure, those of one encoder together, layers in order.
+    rows : np.ndarray [shape=(n,), int64]
+        Rows that count, ascending.
+    splits : Splits
+        Of these rows, for what has to be trained.
+    tier, silence, phone_set, max_frames, seed
+        As in `probes.frames.frame_table`.
+    draws : int > 0
+        Resampled sets of speakers per interval.
+    save : Path, optional
+        Folder for what is trained.
+    note : str
+        What a reader of the results should know about the rows.
+    """
+
+    table: Dataset
+    columns: dict[str, FeatureCard]
+    rows: np.ndarray
+    splits: Splits
+    tier: str = "phones"
+    silence: Silence = "keep"
+    phone_set: str | None = None
+    max_frames: int | None = None
+    seed: int = 0
+    draws: int = 1000
+    save: Path | None = None
+    note: str = ""
+
+    def labeller(self) -> Labeller:
+        """Return what gives labels of the tier their classes."""
+        return Labeller(self.tier, silence=self.silence, phone_set=self.phone_set)
+
+    def groups(self, most: int | None = None, rows: np.ndarray | None = None) -> Groups:
+        """Return the groups of rows that intervals resample: speakers, or utterances where there is one speaker.
+
+        Parameters
+        ----------
+        most : int > 0, optional
+            Speakers are put together, by a hash of their ids, so that there are at most so many groups.
+        rows : np.ndarray [shape=(n,), int64], optional
+            Some of the rows that count; all where left out.
+        """
+        rows = self.rows if rows is None else rows
+        voices = self.splits.speakers[np.searchsorted(self.rows, rows)]
+        unit = "speakers" if len(np.unique(voices)) > 1 else "utterances"
+        names = voices if unit == "speakers" else np.char.mod("%d", rows)
+        known = ranked(names)
+        count = min(len(known), most or len(known))
+        place = {name: number % count for number, name in enumerate(known)}
+        unit = unit if count == len(known) else f"{count} groups of {unit}"
+        table = np.full(len(self.table), -1)
+        table[rows] = [place[name] for name in names.tolist()]
+        return Groups(table, count, unit)
+
+    def speakers(self, rows: np.ndarray) -> np.ndarray:
+        """Return a number for the speaker of each row, (n,) int64."""
+        return np.unique(self.splits.speakers[np.searchsorted(self.rows, rows)], return_inverse=True)[1]
+
+    def weights(self, groups: int) -> np.ndarray:
+        """Return how often each group is in a sample, (1 + draws, groups) float64; the first has each once.
+
+        With one group there is no other sample.
+        """
+        once = np.ones((1, groups))
+        if groups < 2:
+            return once
+        draw = np.random.default_rng(self.seed)
+        drawn = draw.multinomial(groups, np.full(groups, 1 / groups), size=self.draws)
+        return np.concatenate([once, drawn.astype(np.float64)])
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows that are resampled together.
+
+    of : np.ndarray [shape=(rows of the table,), int64]
+        Group of each row, -1 for rows that don't count.
+    count : int
+    unit : str
+        What a group is.
+    """
+
+    of: np.ndarray
+    count: int
+    unit: str
+
+
+def value_and_interval(values: np.ndarray, level: float = 0.95) -> dict[str, float | None]:
+    """Return ``value, ci_low, ci_high`` out of what `Asked.weights` gave, null where it is not a number."""
+    low, high = np.nan, np.nan
+    if np.isfinite(values[1:]).any():
+        low, high = np.nanquantile(values[1:], [(1 - level) / 2, (1 + level) / 2])
+    named = {"value": values[0], "ci_low": low, "ci_high": high}
+    return {name: None if np.isnan(one) else float(one) for name, one in named.items()}
+
+
+def about(card: FeatureCard) -> dict[str, Any]:
+    """Return the columns of the results that a card tells."""
+    clock = f"{card.clock.hop}+{card.clock.offset}" if card.clock else None
+    row = {"encoder": card.encoder, "init": card.init, "layer": card.layer}
+    return row | {"layer_index": card.index, "clock": clock}
+
+
+def measure_of(probe: str) -> Measure | None:
+    """Return `measure` of the probe's file, None where it has `fit`."""
+    return getattr(import_module(f"probes.{probe}"), "measure", None)
+
+
+def joined(*notes: str) -> str:
+    """Return the notes that say something as one."""
+    return "; ".join(filter(None, notes))

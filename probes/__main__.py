@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 EXAMPLE = "example: python -m probes tables/timit --tier phones --out results/timit"
+COMMANDS = {"report": "report", "words": "words_command", "regression": "regression"}  # modules with parser and run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, or 2 for bad input."""
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    command = import_module(f"probes.{COMMANDS[arguments.pop(0)]}") if arguments and arguments[0] in COMMANDS else None
+    options = (command.parser if command else parser)().parse_args(arguments)
     try:
-        _run(options)
+        (command.run if command else _run)(options)
     except (ValueError, ImportError) as error:  # ProbeError and TableError are ValueErrors
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -78,7 +82,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _plot(results: object, folder: Path) -> None:
-    from probes.report import plot
+    from probes.figures import plot
 
     try:
         print(f"figure: {' '.join(map(str, plot(results, folder)))}")

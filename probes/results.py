@@ -14,6 +14,7 @@ import pyarrow.parquet
 from tabulate import tabulate
 
 from builders.cache import writing
+from probes.software import stamped
 
 MAJORITY = "majority"
 ACOUSTIC = "none"  # the `init` of encoders that have nothing to train
@@ -85,7 +86,7 @@ class Results:
         }
         for name, write in writers.items():
             with writing(folder / name) as temporary:
-                write(self.table, temporary)
+                write(stamped(self.table), temporary)
         return [folder / name for name in writers]
 
     def summary(self, metric: str = "accuracy") -> pd.DataFrame:

@@ -9,9 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 EXAMPLE = "example: python -m probes tables/timit --tier phones --out results/timit"
-
-
-COMMANDS = {"apply": "apply"}  # modules with parser and run
+# modules with parser and run
+COMMANDS = {"apply": "apply", "report": "report", "words": "words_command", "regression": "regression"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m probes",
         description="Train a probe on every layer of a table's features and score it on unheard speakers.",
-        epilog=f"{EXAMPLE}   `python -m probes apply --help`: a trained probe on another table",
+        epilog=f"{EXAMPLE}   Further commands: {', '.join(COMMANDS)}, each with --help",
     )
     top.add_argument("table", type=Path, help="table written by `python -m builders load --out`")
     top.add_argument("--out", type=Path, required=True, help="folder for results.parquet, results.csv and the figure")
@@ -125,7 +124,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _plot(results: object, folder: Path) -> None:
-    from probes.report import plot
+    from probes.figures import plot
 
     try:
         print(f"figure: {' '.join(map(str, plot(results, folder, metric=results.metric)))}")

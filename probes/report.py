@@ -1,149 +1,271 @@
-"""The figure of a results table: accuracy by layer, trained against random and the acoustic baselines."""
+"""The report of results: one HTML page that holds everything it shows, and the figures as files.
+
+``python -m probes report RESULTS`` reads what ``python -m probes TABLE --out RESULTS`` wrote.
+"""
 
 from __future__ import annotations
 
-from itertools import cycle
+import argparse
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from string import Template
 
 import pandas as pd
+import pyarrow.csv
+import pyarrow.parquet
 
 from builders.cache import writing
 from probes.errors import ProbeError
-from probes.results import ACOUSTIC, MAJORITY, Results
+from probes.figures import style
+from probes.methods import CITATION, SOURCES, paragraph, settings
+from probes.report_figures import Drawn, drawn_of
+from probes.results import ACOUSTIC, MAJORITY
+from probes.software import made_with, versions
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-MISSING = "no figure: matplotlib is not installed; pip install 'phonelayers[report]'"
-FORMATS = ("png", "svg")
-# Okabe and Ito: told apart by colour-blind readers, and in grey together with the line styles.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-BASELINE_STYLES = ((0, (6, 2)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2, 2, 2)))
-LABELS = {
-    "accuracy": "frame accuracy (%)",
-    "macro_f1": "macro F1 (%)",
-    "error_reduction": "error reduction over majority (%)",
-}
+GROUP = ["probe", "target", "examples", "inventory", "protocol"]
+COLUMNS = ["probe", "target", "encoder", "init", "layer", "metric", "value", "ci_low", "ci_high", "spread", "n_train",
+           "n_test", "test_speakers", "decay", "clock", "other_encoder", "other_init", "other_layer"]  # fmt: skip
+EXAMPLE = "example: python -m probes report results/timit --out timit.html"
 
 
-def plot(results: Results, folder: str | Path, *, metric: str = "accuracy") -> list[Path]:
-    """Draw a metric by layer for all encoders into ``layers.png`` and ``layers.svg``.
+@dataclass(frozen=True)
+class Run:
+    """What one folder of results holds; `confusions` is None where classes were not counted."""
 
-    Trained layers are filled points with 95 % intervals, random weights hollow points in the same
-    colour; encoders that have nothing to train, and the majority class, are horizontal lines.
+    name: str
+    results: pd.DataFrame
+    confusions: pd.DataFrame | None
+    software: dict[str, str] | None
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    top = argparse.ArgumentParser(
+        prog="python -m probes report", description="Write results as one HTML page and as figures.", epilog=EXAMPLE
+    )
+    top.add_argument("results", nargs="+", type=Path, help="folders that `python -m probes TABLE --out` wrote")
+    top.add_argument("--out", type=Path, help="the page (default: report.html in the first folder)")
+    top.add_argument("--title", help="default: the names of the folders")
+    top.add_argument("--corpus", nargs="+", default=[], help="corpora of this project to cite")
+    return top
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the page and say where it is."""
+    page = options.out or options.results[0] / "report.html"
+    written = report(options.results, page, title=options.title, corpora=options.corpus)
+    print(f"page: {written[0]}\nfigures: {len(written) - 1} files in {page.parent / figure_folder(page)}")
+
+
+def report(
+    results: Sequence[str | Path], page: str | Path, *, title: str | None = None, corpora: Sequence[str] = ()
+) -> list[Path]:
+    """Write the page, and its figures as PNG and SVG in ``<page>.figures``.
 
     Parameters
     ----------
-    results : Results
-    folder : path
-    metric : "accuracy", "macro_f1" or "error_reduction"
+    results : sequence of path
+        Folders of results, or their ``results.parquet`` or ``results.csv``.
+    page : path
+        ``.html``.
+    title : str, optional
+    corpora : sequence of str
+        Corpora of this project whose citations the page should have.
 
     Returns
     -------
     list of Path
+        The page first.
 
     Raises
     ------
     ProbeError
-        If the metric is not in the table.
+        If there are no results.
     ImportError
-        If matplotlib is missing; the message says what to install.
+        If matplotlib is missing.
     """
-    frame = results.to_pandas().query("metric == @metric")
-    if frame.empty:
-        raise ProbeError(f"no results of metric {metric!r}: expected one of {sorted(set(results.to_pandas().metric))}")
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure  # without pyplot: no display, no global state
-    except ImportError as error:
-        raise ImportError(MISSING) from error
-    with rc_context({"font.size": 9, "svg.hashsalt": "phonelayers", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(6.4, 4.4), dpi=200, layout="constrained")
-        axes = figure.add_subplot()
-        _draw(axes, frame, LABELS.get(metric, metric))
-        axes.set_title(_title(results), fontsize=9, loc="left")
-        _legend(axes)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        paths = [Path(folder) / f"layers.{kind}" for kind in FORMATS]
-        for path, kind in zip(paths, FORMATS, strict=True):
-            with writing(path) as temporary:
-                figure.savefig(temporary, format=kind, metadata={"Date": None} if kind == "svg" else None)
-    return paths
+    page, runs = Path(page), [open_run(Path(path)) for path in results]
+    cited = [_corpus(name) for name in corpora]
+    title = title or f"Probes: {', '.join(dict.fromkeys(run.name for run in runs))}"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with style():
+        parts = [
+            (_named(run, name, runs), frame, drawn_of(frame, run.confusions))
+            for run in runs
+            for name, frame in _groups(run)
+        ]
+        files = [path for name, _, drawn in parts for one in drawn for path in one.save(_folder(page), _slug(name))]
+        text = _page(title, runs, parts, cited)
+    with writing(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return [page, *files]
 
 
-def _draw(axes: Axes, frame: pd.DataFrame, label: str) -> None:
-    levels = frame[(frame.init == ACOUSTIC) | (frame.encoder == MAJORITY)]
-    curves = frame.drop(levels.index)
-    colours = dict(zip(dict.fromkeys(curves.encoder), cycle(COLOURS), strict=False))
-    series = list(curves.groupby(["encoder", "init"], sort=False))
-    for number, ((encoder, init), part) in enumerate(series):
-        shift = 0.06 * (number - (len(series) - 1) / 2)  # intervals of two curves side by side
-        _curve(axes, part.sort_values("layer_index"), shift, colours[encoder], f"{encoder}, {init}")
-    _levels(axes, levels, alone=curves.empty)
-    _ticks(axes, curves)
-    axes.set_ylabel(label)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", linewidth=0.4, alpha=0.5)
-    axes.set_ylim(min(0, axes.get_ylim()[0]), None)
+def open_run(path: Path) -> Run:
+    """Read a folder of results, or a table of results alone.
+
+    Raises
+    ------
+    ProbeError
+        If there is none, or it is empty.
+    """
+    table = path if path.suffix in (".parquet", ".csv") else path / "results.parquet"
+    if not table.exists():
+        raise ProbeError(f"no results at {path}: expected results.parquet, run `python -m probes TABLE --out {path}`")
+    read = pyarrow.parquet.read_table if table.suffix == ".parquet" else pyarrow.csv.read_csv
+    results = read(table).to_pandas()
+    missing = [name for name in ("encoder", "init", "layer", "probe", "metric", "value") if name not in results]
+    if missing or results.empty:
+        raise ProbeError(f"{table} holds no results: {f'it lacks {missing}' if missing else 'no rows'}")
+    beside = table.with_name("confusions.parquet")
+    confusions = pyarrow.parquet.read_table(beside).to_pandas() if beside.exists() else None
+    return Run(table.parent.resolve().name, results, confusions, made_with(table))
 
 
-def _curve(axes: Axes, part: pd.DataFrame, shift: float, colour: str, label: str) -> None:
-    random = part.init.iloc[0].startswith("random")
-    style: dict[str, Any] = {"marker": "s" if random else "o", "linestyle": "--" if random else "-"}
-    style |= {"markerfacecolor": "white" if random else colour, "markersize": 4, "linewidth": 1.2}
-    errors = _errors(part)
-    axes.errorbar(
-        part.layer_index + shift, 100 * part.value, errors, color=colour, capsize=2, label=_name(label), **style
+def figure_folder(page: Path) -> str:
+    """Return the name of the folder of a page's figures."""
+    return f"{page.stem}.figures"
+
+
+def _folder(page: Path) -> Path:
+    return page.parent / figure_folder(page)
+
+
+def _groups(run: Run) -> list[tuple[str, pd.DataFrame]]:
+    keys = [name for name in GROUP if name in run.results]
+    named = []
+    for values, frame in run.results.groupby(keys, sort=False, dropna=False):
+        told = [str(value) for value in values if pd.notna(value) and value not in ("", "standard")]
+        named.append((" · ".join(told), frame))
+    return named
+
+
+def _named(run: Run, name: str, runs: Sequence[Run]) -> str:
+    return name if len(runs) == 1 else f"{run.name} · {name}"
+
+
+def _page(
+    title: str, runs: Sequence[Run], parts: Sequence[tuple[str, pd.DataFrame, list[Drawn]]], cited: list[str]
+) -> str:
+    everything = pd.concat([run.results for run in runs], ignore_index=True)
+    sections, links, number = [], [], 0
+    for place, (name, frame, drawn) in enumerate(parts):
+        figures = []
+        for one in drawn:
+            number += 1
+            figures.append(one.html(f"f{number}"))
+        links.append(f'<a href="#part{place}">{escape(name)}</a>')
+        sections.append(f'<h2 id="part{place}">{escape(name)}</h2>\n{_findings(frame)}\n{_arranged(drawn, figures)}')
+    links += [f'<a href="#{name}">{name.capitalize()}</a>' for name in ("results", "methods", "citation")]
+    layers = everything[everything.encoder != MAJORITY].groupby(["encoder", "init", "layer"]).ngroups
+    encoders = everything[everything.encoder != MAJORITY].encoder.nunique()
+    csv = base64.b64encode(everything.to_csv(index=False).encode()).decode()
+    template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        title=escape(title),
+        summary=f"{layers} layers of {encoders} encoders, {len(everything)} results. "
+        "Bars and brackets are 95 % intervals over test speakers.",
+        contents=" ".join(links),
+        sections="\n".join(sections),
+        table=_table(everything),
+        csv=f"data:text/csv;base64,{csv}",
+        methods=_methods(runs, parts),
+        citation=_citation(cited),
     )
 
 
-def _levels(axes: Axes, levels: pd.DataFrame, *, alone: bool) -> None:
-    """Draw a line with its interval for each acoustic layer, and one for the majority class."""
-    acoustic = levels[levels.encoder != MAJORITY]
-    for (_, row), style in zip(acoustic.iterrows(), cycle(BASELINE_STYLES), strict=False):
-        several = (acoustic.encoder == row.encoder).sum() > 1
-        name = f"{row.encoder} {row.layer}" if several else row.encoder
-        axes.axhline(100 * row.value, color="0.25", linestyle=style, linewidth=1, label=name)
-        if pd.notna(row.ci_low):
-            axes.axhspan(100 * row.ci_low, 100 * row.ci_high, color="0.25", alpha=0.08, linewidth=0)
-    majority = levels[levels.encoder == MAJORITY]
-    if not majority.empty:
-        axes.axhline(100 * majority.value.mean(), color="0.6", linewidth=1, label="majority class")
-    if alone:
-        axes.set_xticks([])
+def _arranged(drawn: Sequence[Drawn], figures: Sequence[str]) -> str:
+    first = [text for one, text in zip(drawn, figures, strict=True) if not one.further]
+    more = [text for one, text in zip(drawn, figures, strict=True) if one.further]
+    shown = f'<div class="figures">{"".join(first)}</div>'
+    if more:
+        inside = f'<summary>{len(more)} further figures</summary><div class="figures">{"".join(more)}</div>'
+        shown += f"<details>{inside}</details>"
+    return shown
 
 
-def _ticks(axes: Axes, curves: pd.DataFrame) -> None:
-    """Name the layers where all encoders call them alike, else number them."""
-    names = curves.groupby("layer_index").layer.unique()
-    if curves.empty:
-        return
-    alike = names.map(len).max() == 1 and len(names) <= 14
-    axes.set_xticks(list(names.index), [one[0] for one in names] if alike else None)
-    axes.set_xlabel("layer" if alike else "layer, 0 nearest to the input")
+def _findings(frame: pd.DataFrame) -> str:
+    """Say for each encoder which layer is best, and what random weights and the baselines give."""
+    metric = next((name for name in ("accuracy", "pearson_r") if (frame.metric == name).any()), frame.metric.iloc[0])
+    own = frame[(frame.metric == metric) & (frame.encoder != MAJORITY) & frame.value.notna()]
+    if "other_layer" in own and own.other_layer.notna().any():
+        return ""
+    baselines = own[own.init == ACOUSTIC]
+    lines = []
+    for encoder, part in own[own.init == "trained"].groupby("encoder", sort=False):
+        best = part.loc[part.value.idxmax()]
+        line = f"<b>{escape(encoder)}</b>: best at {escape(best.layer)}, {metric} {_value(best)}"
+        random = own[(own.encoder == encoder) & own.init.str.startswith("random") & (own.layer == best.layer)]
+        line += f"; the same layer with random weights {random.value.mean():.3f}" if len(random) else ""
+        lines.append(line)
+    if len(baselines):
+        best = baselines.loc[baselines.value.idxmax()]
+        lines.append(f"best acoustic baseline: {escape(best.encoder)}, {metric} {_value(best)}")
+    if not lines:
+        return ""
+    items = "".join(f"<li>{line}</li>" for line in lines)
+    return f"<ul>{items}</ul><p>The best layer is named after the test, so its figure is a little too good.</p>"
 
 
-def _legend(axes: Axes) -> None:
-    """Put the legend below the axes, where it covers nothing: curves first, then the baselines."""
-    entries = list(zip(*axes.get_legend_handles_labels(), strict=True))
-    entries.sort(key=lambda entry: not hasattr(entry[0], "has_yerr"))  # matplotlib puts curves with intervals last
-    columns = 2 if max(len(label) for _, label in entries) > 25 else 3
-    options = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
-    axes.figure.legend(*zip(*entries, strict=True), **options)
+def _value(row: pd.Series) -> str:
+    return f"{row.value:.3f}" + (f" [{row.ci_low:.3f} {row.ci_high:.3f}]" if pd.notna(row.ci_low) else "")
 
 
-def _errors(part: pd.DataFrame) -> Any:
-    if part.ci_low.isna().any():
-        return None
-    return [100 * (part.value - part.ci_low), 100 * (part.ci_high - part.value)]
+def _table(frame: pd.DataFrame) -> str:
+    columns = [name for name in COLUMNS if name in frame and frame[name].notna().any()]
+    numeric = {name: pd.api.types.is_numeric_dtype(frame[name]) for name in columns}
+    head = "".join(f'<th scope="col"><button type="button">{name}</button></th>' for name in columns)
+    rows = "".join(
+        f"<tr>{''.join(_cell(value, numeric[name]) for name, value in zip(columns, row, strict=True))}</tr>"
+        for row in frame[columns].itertuples(index=False)
+    )
+    return f'<table class="sortable" id="table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
 
-def _name(label: str) -> str:
-    return label.replace("random", "random weights, seed ")
+def _cell(value: object, number: bool) -> str:
+    if pd.isna(value):
+        return '<td class="number"></td>' if number else "<td></td>"
+    if not number:
+        return f"<td>{escape(str(value))}</td>"
+    shown = f"{value:,.0f}" if float(value) == int(value) and abs(value) >= 1 else f"{value:.4g}"
+    return f'<td class="number" data-value="{value!r}">{shown}</td>'
 
 
-def _title(results: Results) -> str:
-    first = results.table.slice(0, 1).to_pylist()[0]
-    what = f"{first['probe']} probe, tier {first['target']}, {first['classes']} classes"
-    return f"{what}, {first['test_speakers']} test speakers, 95 % intervals"
+def _methods(runs: Sequence[Run], parts: Sequence[tuple[str, pd.DataFrame, list[Drawn]]]) -> str:
+    said = []
+    for name, frame, _ in parts:
+        rows = "".join(f'<tr><td>{escape(k)}</td><td class="wrap">{escape(v)}</td></tr>' for k, v in settings(frame))
+        said.append(f"<h3>{escape(name)}</h3><p>{escape(paragraph(frame))}</p>")
+        said.append(
+            f'<details><summary>every setting</summary><div class="scroll"><table>{rows}</table></div></details>'
+        )
+    for run in runs:
+        made = run.software or versions()
+        note = "" if run.software else " (of the machine that wrote this page: the results don't name theirs)"
+        listed = ", ".join(f"{name} {number}" for name, number in made.items())
+        said.append(f"<p>Software of {escape(run.name)}{note}: {escape(listed)}.</p>")
+    return "\n".join(said)
+
+
+def _citation(cited: Sequence[str]) -> str:
+    try:
+        own = CITATION % version("phonelayers")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        own = CITATION % "unreleased"
+    items = "".join(f"<li>{escape(text)}</li>" for text in [*cited, *SOURCES])
+    return f"<pre>{escape(own)}</pre><p>Data and methods:</p><ul>{items}</ul>"
+
+
+def _corpus(name: str) -> str:
+    from builders.register import builder_class
+
+    facts = builder_class(name).FACTS
+    return f"{facts.title}: {facts.citation} Licence: {facts.licence}."
+
+
+def _slug(name: str) -> str:
+    return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())

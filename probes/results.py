@@ -14,6 +14,7 @@ import pyarrow.parquet
 from tabulate import tabulate
 
 from builders.cache import writing
+from probes.software import stamped
 
 MAJORITY = "majority"
 ACOUSTIC = "none"  # the `init` of encoders that have nothing to train
@@ -107,7 +108,7 @@ class Results:
             for kind, write in writers.items():
                 written.append(folder / f"{name}.{kind}")
                 with writing(written[-1]) as temporary:
-                    write(table, temporary)
+                    write(stamped(table) if name == "results" else table, temporary)
         return written
 
     @property

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from probes import ProbeError
-from probes.report import plot
+from probes.figures import plot
 from probes.results import SCHEMA, Results
 
 

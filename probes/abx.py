@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from probes.errors import ProbeError
-from probes.frames import FrameTable
+from probes.frames import FrameTable, frame_table
+from probes.measuring import Asked, about
 
 CONTEXTS = ("any", "within")
 NEIGHBOURS = ("before", "after")
@@ -50,6 +51,27 @@ class Tokens:
 
 
 def measure(
+    asked: Asked, *, context: str = "any", distance: str = "angular", max_tokens: int = 10
+) -> Iterator[dict[str, Any]]:
+    """Yield the ABX errors of each layer; the options are those of `errors`.
+
+    Raises
+    ------
+    ProbeError
+        If fastabx is not installed, or frames are left out: a token is a run of frames.
+    """
+    if asked.max_frames is not None:
+        raise ProbeError("ABX joins the frames of a phone: leave --max-frames out")
+    for column, card in asked.columns.items():
+        frames = frame_table(
+            asked.table, column, rows=asked.rows, tier=asked.tier, silence=asked.silence, phone_set=asked.phone_set
+        )
+        for row in errors(frames, seed=asked.seed, context=context, distance=distance, max_tokens=max_tokens):
+            shared = {"split": "none", "classes": len(frames.classes), "note": asked.note}
+            yield {**about(card), **shared, **row}
+
+
+def errors(
     frames: FrameTable, *, seed: int = 0, context: str = "any", distance: str = "angular", max_tokens: int = 10
 ) -> Iterator[dict[str, Any]]:
     """Yield the ABX error within and across speakers, shares between 0 and 1 (chance: 0.5).

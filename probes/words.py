@@ -19,7 +19,7 @@ from builders.audio import decode
 from builders.spoken_words.stamps import stamp
 from probes.errors import ProbeError
 from probes.results import MAJORITY
-from probes.scores import confusions, intervals, scores
+from probes.scores import intervals, scores, tallies
 from probes.splits import Fold, Splits
 from probes.stamp_network import EPOCHS, StampNetwork, train, untrained
 from probes.tables import plain
@@ -214,7 +214,7 @@ def _scored(
 ) -> Iterator[dict[str, Any]]:
     """Yield one result a metric of the answers, and of the majority baseline."""
     groups = np.unique(voices, return_inverse=True)[1]
-    counts, majority = confusions(truth, answer, classes, groups), confusions(truth, guess, classes, groups)
+    counts, majority = tallies(truth, answer, classes, groups), tallies(truth, guess, classes, groups)
     for encoder, init, own in ((MAJORITY, "none", majority), (ENCODER, "trained", counts)):
         values, ranges = scores(own.sum(axis=0), majority.sum(axis=0)), intervals(own, majority)
         for metric, value in values.items():

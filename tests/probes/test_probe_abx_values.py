@@ -33,13 +33,13 @@ def test_equal_to_the_definition():
     frames = table(draw.normal(size=(24, 3)).astype(np.float32) + labels[:, None], labels, np.zeros(24), np.zeros(24))
     unit = frames.values / np.linalg.norm(frames.values, axis=1, keepdims=True)
     angle = np.arccos(np.clip(unit @ unit.T, -1, 1))
-    errors = []
+    shares = []
     for phone in (0, 1):
         own, other = np.flatnonzero(labels == phone), np.flatnonzero(labels != phone)
         wrong = [
             (angle[a, x] > angle[b, x]) + 0.5 * (angle[a, x] == angle[b, x])
             for x in own for a in own if a != x for b in other
         ]  # fmt: skip
-        errors.append(np.mean(wrong))
+        shares.append(np.mean(wrong))
     rows = errors(frames, max_tokens=100)
-    assert next(rows)["value"] == pytest.approx(np.mean(errors), abs=1e-6)
+    assert next(rows)["value"] == pytest.approx(np.mean(shares), abs=1e-6)

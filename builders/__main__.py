@@ -24,6 +24,7 @@ from builders.options import QUARANTINED, call, corpus_options
 from builders.prepare import QUARANTINE, output, prepare
 from builders.push import push
 from builders.register import HOME, builder_class
+from builders.training_jobs import inventory
 from builders.verify import verify, verify_archives
 
 EXAMPLES = {
@@ -35,6 +36,7 @@ EXAMPLES = {
     "verify": "python -m builders verify librispeech test-clean --data-dir /data/LibriSpeech",
     "manifest": "python -m builders manifest timit --data-dir /data/TIMIT --out manifests",
     "check": "python -m builders check tables/timit --out quality/timit",
+    "jobs": "python -m builders jobs /data/prepared",
     "enable": "python -m builders enable",
     "disable": "python -m builders disable",
 }
@@ -86,6 +88,8 @@ def parser() -> argparse.ArgumentParser:
     send.add_argument("--repo", required=True, metavar="ORGANISATION/NAME")
     send.add_argument("--public", action="store_true", help="let everyone read it, where the licence allows that")
     send.add_argument("--i-have-the-right-to-publish", action="store_true", help="where the licence does not")
+    work = add("jobs", run_jobs, "List the training jobs, and which of their corpora lie below a folder.")
+    work.add_argument("root", nargs="?", type=Path, help="folder that holds prepared or raw corpora")
     load.add_argument("--split", help="one split only, e.g. train")
     load.add_argument("--out", type=Path, help="folder to write the table to")
     load.add_argument("--max-bad", type=float, help="share of bad recordings to bear (default: 0.01 for most corpora)")
@@ -192,6 +196,15 @@ def run_prepare(options: argparse.Namespace) -> int:
 def run_push(options: argparse.Namespace) -> None:
     """Upload and say where it is."""
     print(push(options.folder, options.repo, public=options.public, permitted=options.i_have_the_right_to_publish))
+
+
+def run_jobs(options: argparse.Namespace) -> None:
+    """Print one line per training job."""
+    if options.root and not options.root.is_dir():
+        raise CorpusError(f"{options.root} is not a folder: pass the one that holds the corpora")
+    headers = ["job", "label", "found", "missing"] if options.root else ["job", "label", "corpora"]
+    rows = inventory(options.root)
+    print(tabulate(rows if options.root else [[*row[:2], row[3]] for row in rows], headers=headers, maxcolwidths=60))
 
 
 def size(text: str) -> int:

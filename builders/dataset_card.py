@@ -18,6 +18,7 @@ def card(
     *,
     more: Mapping[str, Any] | None = None,
     suffix: str = "parquet",
+    run: str = "",
 ) -> str:
     """Return the card.
 
@@ -33,6 +34,8 @@ def card(
         Further fields of the YAML: language, licence.
     suffix : str
         Of the shards, ``data/<split>-*.<suffix>``.
+    run : str
+        Digest of what is in the shards. `datasets` caches a local folder by its name and card, not by its content.
     """
     data = DatasetCardData(pretty_name=title, **dict(more or {}))
     info = DatasetInfo(features=features, splits=SplitDict(), dataset_size=sum(size for _, size in splits.values()))
@@ -40,5 +43,6 @@ def card(
         info.splits.add(SplitInfo(split, num_examples=rows, num_bytes=size))
     DatasetInfosDict({"default": info}).to_dataset_card_data(data)
     files = [{"split": split, "path": f"data/{split}-*.{suffix}"} for split in splits]
-    data.configs = [{"config_name": "default", "data_files": files}]
+    made = {"description": f"run {run}"} if run else {}
+    data.configs = [{"config_name": "default", "data_files": files, **made}]
     return f"---\n{data.to_yaml()}\n---\n\n{text.strip()}\n"

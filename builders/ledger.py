@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from builders.cache import digest
 from builders.errors import CorpusError
 from builders.output import absolute_address, filesystem, get, put, size, sizes
 
@@ -85,6 +86,11 @@ class Ledger:
     def quarantined(self) -> int:
         """Number of recordings that were quarantined."""
         return sum(len(entry.bad) for entry in self.entries.values())
+
+    @property
+    def checksum(self) -> str:
+        """Digest of all finished shards."""
+        return digest(entry.sha256 for _, entry in sorted(self.entries.items()))
 
     def begin(self, identity: Mapping[str, Any], *, shards: int, weight: float, workers: int) -> None:
         """Begin a run or go on with it.

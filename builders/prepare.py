@@ -240,7 +240,9 @@ def _card(builder: CorpusBuilder, job: Prepare, ledger: Ledger) -> str:
     more = {name: own[name] for name in CARD_FIELDS if name in own}
     if facts.private_only:
         more[PRIVATE_ONLY] = facts.private_only
-    return card(own.get("pretty_name", facts.title), builder.info.features, splits, note, more=more)
+    return card(
+        own.get("pretty_name", facts.title), builder.info.features, splits, note, more=more, run=ledger.checksum
+    )
 
 
 def _own_card(corpus: str) -> tuple[dict[str, Any], str]:

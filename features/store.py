@@ -177,7 +177,9 @@ def _readme(path: str | Path, job: EncodeJob, ledger: Ledger) -> str:
     )
     held = card_fields(Path(path)) if Path(path).is_dir() else {}
     more = {name: held[name] for name in ("license", "license_name", "language", PRIVATE_ONLY) if name in held}
-    return dataset_card(f"{job.step.name} features", columns, splits, text, more=more, suffix=job.form)
+    return dataset_card(
+        f"{job.step.name} features", columns, splits, text, more=more, suffix=job.form, run=ledger.checksum
+    )
 
 
 __all__ = ["FeatureCard", "TableError", "cards", "open_manifest", "open_table", "statistics", "write_features"]

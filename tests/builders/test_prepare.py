@@ -156,3 +156,15 @@ def test_status_of_a_finished_run(corpus, tmp_path, capsys):
     hours = sum(np.sum(table["duration"]) for table in load_dataset("builders/timit", data_dir=str(corpus)).values())
     assert state["hours"] == pytest.approx(hours / 3600)
     assert state["shards"] == state["of"] == len(shards(tmp_path / "o"))
+
+
+def test_another_table_of_the_same_name_is_not_taken_for_it(corpus, tmp_path):
+    """`datasets` caches a local folder by its name and its card: the card tells the content."""
+    prepare(call(corpus), tmp_path / "a" / "timit")
+    first = list(load_dataset(str(tmp_path / "a" / "timit"), split="train")["text"])
+    for path in corpus.rglob("*.TXT"):
+        path.write_text(path.read_text().replace("She had", "He had"))
+    prepare(call(corpus), tmp_path / "b" / "timit")
+    second = list(load_dataset(str(tmp_path / "b" / "timit"), split="train")["text"])
+    assert second == [text.replace("She had", "He had") for text in first]
+    assert second != first

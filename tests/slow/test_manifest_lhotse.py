@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from datasets import load_dataset_builder
 
 from builders.manifest import write_manifest
 from builders.register import corpora
@@ -28,6 +27,7 @@ for path in sys.argv[1:]:
         print(json.dumps({"id": cut.id, "type": type(cut).__name__, "shape": cut.load_audio().shape,
                           "supervisions": [s.to_dict() for s in cut.supervisions]}))
 """
+WITHOUT_AUDIO = ("frame_arrays", "vgs_analysis")
 IN_NO_FILE = ("espeak", "voxpopuli")  # synthesised; put together of parts of a recording
 
 pytestmark = pytest.mark.slow
@@ -42,11 +42,9 @@ def read(paths: list[Path]) -> list[dict]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("corpus", sorted(corpora()))
+@pytest.mark.parametrize("corpus", sorted({*corpora()} - {*WITHOUT_AUDIO}))
 def test_cuts_of_every_corpus(corpus, tmp_path):
     arguments = {"path": f"builders/{corpus}", **miniatures.write(corpus, tmp_path), "max_bad": 1.0}
-    if not load_dataset_builder(**arguments).info.features.get("audio"):
-        pytest.skip("no audio")
     written, _, ledger = write_manifest(
         arguments, tmp_path / "written", form="lhotse", audio="flac", audio_dir=tmp_path / "audio"
     )

@@ -83,7 +83,7 @@ class Prepare:
     def make(self, task: runner.Task, path: Path) -> runner.Made:
         """Write one shard."""
         split, shard = task.shard
-        reader = _reader(json.dumps(dict(self.call), sort_keys=True))
+        reader = _reader(json.dumps(dict(self.call), sort_keys=True), self.made_from["files"])
         if reader.config.identity != self.made_from["files"]:
             raise CorpusError(
                 f"{platform.node()} has other files in {self.call['data_dir']}, or another phonelayers, than the "
@@ -182,8 +182,8 @@ def _listing_name(split: str, checksum: str) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def _reader(call: str) -> CorpusBuilder:
-    """Return a worker's builder, its files open: an archive's index is read once a process."""
+def _reader(call: str, _identity: str) -> CorpusBuilder:
+    """Return a worker's builder, its files open: an archive's index is read once a process, until the files change."""
     builder = load_dataset_builder(**json.loads(call))
     builder.fetch()
     return builder

@@ -281,7 +281,7 @@ def encode_split(dataset: Dataset | IterableDataset, step: Encode, *, num_proc: 
     return join(dataset, feature_table(dataset, step, num_proc=num_proc))
 
 
-def feature_table(dataset: Dataset, step: Encode, *, num_proc: int | None = None, file: str | None = None) -> Dataset:
+def feature_table(dataset: Dataset, step: Encode, *, num_proc: int | None = None) -> Dataset:
     """Return the features of a split as a table of its own, `id` and one column per layer."""
     columns = step.features({"id": dataset.features["id"]})
     if not len(dataset):  # `map` gives an empty table back as it is
@@ -295,8 +295,6 @@ def feature_table(dataset: Dataset, step: Encode, *, num_proc: int | None = None
         writer_batch_size=rows,
         features=columns,
         num_proc=num_proc,
-        cache_file_name=file,
-        load_from_cache_file=file is None,
         desc=f"Encoding with {step.name}",
     )
     return made.with_format(None)
@@ -351,8 +349,8 @@ def select(names: Sequence[str], wanted: str | Iterable[str | int]) -> list[str]
     return [name for name in names if name in found]
 
 
-def check(dataset: Any, step: Encode) -> None:
-    """Raise ValueError if the table can't be encoded."""
+def check(dataset: Any, step: Encode, *, tier: bool = True) -> None:
+    """Raise ValueError if the table can't be encoded; `tier` False does not look for the tier that is pooled by."""
     columns = dataset.column_names or []
     missing = [name for name in ("id", *step.inputs) if name not in columns]
     if missing:
@@ -360,7 +358,7 @@ def check(dataset: Any, step: Encode) -> None:
     there = [name for name in step.features() if name in columns]
     if there:
         raise ValueError(f"the table has the columns {there} already: choose other layers or drop them")
-    if step.pool.tier and isinstance(dataset, Dataset) and len(dataset):
+    if tier and step.pool.tier and isinstance(dataset, Dataset) and len(dataset):
         _check_tier(dataset, step.pool.tier)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from datasets import Dataset, DatasetDict, Features, concatenate_datasets, load_dataset, load_from_disk
+from datasets import Audio, Dataset, DatasetDict, Features, concatenate_datasets, load_dataset, load_from_disk
 
 from builders.cache import digest
 from builders.output import filesystem
@@ -61,8 +61,13 @@ class Pieces:
             return file.read(columns=["duration"]).column("duration").to_numpy()
 
 
-def open_manifest(path: str | Path) -> DatasetDict:
+def open_manifest(path: str | Path, *, audio: bool = True) -> DatasetDict:
     """Open a manifest table: what `load --out` or `save_to_disk` wrote, or what `prepare` wrote.
+
+    Parameters
+    ----------
+    audio : bool
+        Whether audio columns are needed. `datasets` copies Parquet into its cache: without them that is little.
 
     Raises
     ------
@@ -72,7 +77,24 @@ def open_manifest(path: str | Path) -> DatasetDict:
     if is_saved(path):
         table = load_from_disk(str(path))
         return table if isinstance(table, DatasetDict) else DatasetDict({ONE_SPLIT: table})
-    return open_shards(path, parquet_files(path))
+    return open_shards(parquet_files(path), audio=audio)
+
+
+def heads(path: str | Path) -> Iterator[Dataset]:
+    """Yield the first rows of each split, enough to see its columns: a Parquet table is not copied for that.
+
+    Raises
+    ------
+    TableError
+        If there is no table.
+    """
+    if is_saved(path):
+        yield from open_manifest(path).values()
+        return
+    for names in parquet_files(path).values():
+        fs, first = filesystem(names[0])
+        with fs.open(first, "rb") as source, pq.ParquetFile(source) as file:
+            yield Dataset(file.read_row_group(0) if file.num_row_groups else file.schema_arrow.empty_table())
 
 
 def pieces(path: str | Path) -> Pieces:
@@ -140,15 +162,17 @@ def by_split(names: Sequence[str], path: str | Path) -> dict[str, list[str]]:
     return found
 
 
-def open_shards(path: str | Path, files: Mapping[str, Sequence[str]]) -> DatasetDict:
+def open_shards(files: Mapping[str, Sequence[str]], *, audio: bool = True) -> DatasetDict:
     """Open Parquet shards; `datasets` keeps them as Arrow in its cache."""
     local = {split: [name.removeprefix("file://") for name in names] for split, names in files.items()}
     fs, first = filesystem(next(iter(files.values()))[0])
     with fs.open(first, "rb") as source:
-        held = pq.read_schema(source).metadata or {}
-    told = json.loads(held[b"huggingface"])["info"]["features"] if b"huggingface" in held else None
+        schema = pq.read_schema(source)
     # Parquet holds plain lists: the columns' own types are told beside them.
-    return load_dataset("parquet", data_files=local, features=told and Features.from_dict(told))
+    held = (schema.metadata or {}).get(b"huggingface")
+    kinds = Features.from_dict(json.loads(held)["info"]["features"]) if held else Features.from_arrow_schema(schema)
+    kept = Features({name: kind for name, kind in kinds.items() if audio or not isinstance(kind, Audio)})
+    return load_dataset("parquet", data_files=local, features=kept, columns=list(kept))
 
 
 def open_arrow(files: Sequence[Path]) -> Dataset:

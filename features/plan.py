@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from features.budget import Counts, amount, check_space, columns_counted, count, free_bytes, layer_bytes, total_bytes
 from features.encode import Encode, check
-from features.manifests import open_manifest
+from features.manifests import heads
 from features.run import every_row
 
 SAMPLE_SECONDS = 60.0  # of audio that is encoded to see how fast it goes, and
@@ -84,7 +84,7 @@ def counts_of(path: str, step: Encode) -> Counts:
 
 def measured(path: str, step: Encode, counts: Counts) -> float:
     """Return the seconds of audio (utterances) that are encoded in a second here, on a sample of the table."""
-    part = max(open_manifest(path).values(), key=len)
+    part = max(heads(path), key=len)
     check(part, step)
     rows = sample(part)
     step.without_inputs(part.select(rows[:1]).select_columns(step.inputs).with_format("arrow")[:])  # warm

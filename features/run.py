@@ -63,6 +63,11 @@ class EncodeJob:
     shards: Mapping[str, Sequence[tuple[Shard, float]]]
     made_from: Mapping[str, Any]
 
+    @property
+    def gpus(self) -> int:
+        """GPUs that a worker gets on a cluster that has any; an encoder without weights needs none."""
+        return 0 if all(card.init == "none" for card in self.step.cards.values()) else 1
+
     def identity(self) -> Mapping[str, Any]:
         """Return what decides the bytes."""
         return self.made_from

@@ -25,7 +25,7 @@ from features.budget import check_space, columns_counted, count
 from features.card import FeatureCard, cards
 from features.columns import matrices
 from features.encode import Encode, check, join
-from features.manifests import TableError, by_split, open_arrow, open_manifest, open_shards
+from features.manifests import TableError, by_split, heads, is_saved, open_arrow, open_manifest, open_shards
 from features.moments import Moments
 from features.run import EncodeJob, encode_job, every_row
 
@@ -35,7 +35,7 @@ ROWS = 64
 SHARD_BYTES = 500_000_000  # of features in a shard
 
 
-def open_table(path: str | Path, features: Iterable[str | Path] | None = None) -> DatasetDict:
+def open_table(path: str | Path, features: Iterable[str | Path] | None = None, *, audio: bool = True) -> DatasetDict:
     """Open a manifest table with the columns of its feature tables.
 
     Parameters
@@ -44,13 +44,15 @@ def open_table(path: str | Path, features: Iterable[str | Path] | None = None) -
         Of the manifest table.
     features : iterable of path, optional
         Feature tables; without it, all that lie in ``<path>/features``.
+    audio : bool
+        Whether audio columns are needed: see `open_manifest`.
 
     Raises
     ------
     TableError
         If a table is missing, unfinished, or made of another manifest.
     """
-    table = open_manifest(path)
+    table = open_manifest(path, audio=audio)
     folders = sorted(f for f in Path(path, FOLDER).glob("*") if f.is_dir()) if features is None else map(Path, features)
     for folder in folders:
         held = _open_features(folder, list(table))
@@ -89,8 +91,8 @@ def write_features(
         If the disk cannot hold the features.
     """
     folder = str(out) if out else f"{str(path).rstrip('/')}/{FOLDER}/{step.name}"
-    for part in open_manifest(path).values():
-        check(part, step)
+    for part in heads(path):
+        check(part, step, tier=is_saved(path))  # the first rows of a Parquet table may have no segment of it
     _check_space(path, step, folder)
     job = encode_job(path, step, max_shard_size=max_shard_size)
     ledger = runner.run(job, folder, workers=workers, engine=engine, unit="s")
@@ -127,7 +129,7 @@ def _open_features(folder: Path, splits: list[str]) -> DatasetDict:
     if missing:
         raise TableError(f"{folder} has no features of split {missing[0]!r}: it was made of another table")
     if shards[0].suffix == ".parquet":
-        return open_shards(folder, found)
+        return open_shards(found)
     return DatasetDict({split: open_arrow([Path(name) for name in names]) for split, names in found.items()})
 
 
@@ -160,7 +162,7 @@ def _finish(path: str | Path, job: EncodeJob, ledger: Ledger) -> None:
 
 
 def _check_space(path: str | Path, step: Encode, folder: str) -> None:
-    columns = next(iter(open_manifest(path).values())).column_names
+    columns = next(heads(path)).column_names
     if step.inputs[0] == "text" or "duration" in columns:  # else there is nothing to reckon with
         check_space(step, count(every_row(path, columns_counted(step)), step), folder)
 

@@ -97,7 +97,7 @@ def _run(options: argparse.Namespace) -> None:
     from probes.run import probe
 
     results = probe(
-        open_table(options.table, options.features),
+        open_table(options.table, options.features, audio=False),
         target=options.target,
         examples=options.examples,
         classes=options.classes,

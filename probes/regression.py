@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the command and print the results."""
     from features.store import open_table
 
-    table = open_table(options.table, options.features)
+    table = open_table(options.table, options.features, audio=False)
     results = regress(table, options.target, encoders=options.encoders, folds=options.folds, seed=options.seed)
     written = results.save(options.out)
     frame = results.to_pandas()

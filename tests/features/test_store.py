@@ -15,6 +15,7 @@ from builders.prepare import prepare
 from features import Encode, cards, encode, open_table
 from features.clock import FrameClock
 from features.columns import matrices
+from features.run import encode_job
 from features.store import TableError, open_manifest, statistics, write_features
 from tests.corpora import timit
 from tests.corpora.manifest import manifest
@@ -193,6 +194,22 @@ def test_parquet_beside_parquet(tmp_path):
     assert cards(stream) == cards(direct["train"])
 
 
+def test_a_parquet_table_is_not_copied_to_be_encoded(tmp_path, monkeypatch):
+    corpus = timit.write(tmp_path / "corpus")
+    prepare({"path": "builders/timit", "name": None, "data_dir": str(corpus)}, tmp_path / "o")
+
+    def copied(*_, **__):
+        raise AssertionError("the table is loaded into the cache")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("features.manifests.load_dataset", copied)
+        write_features(tmp_path / "o", Encode("log_mel"))
+    table = open_table(tmp_path / "o", audio=False)["train"]
+    assert "audio" not in table.column_names
+    assert table["id"] == open_table(tmp_path / "o")["train"]["id"]
+    assert list(cards(table)) == ["log_mel.mel"]
+
+
 def test_a_manifest_with_a_missing_shard_is_refused(tmp_path):
     corpus = timit.write(tmp_path / "corpus")
     prepare({"path": "builders/timit", "name": None, "data_dir": str(corpus)}, tmp_path / "o")
@@ -260,3 +277,8 @@ def test_table_without_audio(tmp_path):
     Dataset.from_dict({"id": ["a"]}).save_to_disk(str(tmp_path / "table"))
     with pytest.raises(ValueError, match="no column 'audio'"):
         write_features(tmp_path / "table", Encode(CountingEncoder()))
+
+
+@pytest.mark.parametrize(("encoder", "gpus"), [("log_mel", 0), ("whisper-tiny", 1)])
+def test_encoders_with_weights_ask_for_a_gpu(path, encoder, gpus):
+    assert encode_job(path, Encode(encoder, init="random" if gpus else "trained"), max_shard_size=10**9).gpus == gpus

@@ -113,7 +113,8 @@ def test_audiofolder_reads_the_same(folder):
 
 @pytest.mark.usefixtures("no_torch")
 def test_audiofolder_reads_the_same_table(tmp_path):
-    put(tmp_path, wavs(["a.wav", "b.wav"]) | {"metadata.csv": "file_name,label,text\na.wav,x,one\nb.wav,y,two\n"})
+    lines = [{"file_name": "a.wav", "label": "x", "text": "one"}, {"file_name": "b.wav", "label": "y", "text": "two"}]
+    put(tmp_path, wavs(["a.wav", "b.wav"]) | {"metadata.jsonl": "".join(json.dumps(line) + "\n" for line in lines)})
     theirs = load_dataset("audiofolder", data_dir=str(tmp_path), split="train").cast_column(
         "audio", Audio(decode=False)
     )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import datasets
 import numpy as np
 import pyarrow as pa
 from datasets import Array2D, Features
-from datasets.features.features import Array2DExtensionType
 
 from builders.corpus import CorpusBuilder
 from builders.errors import AudioError, CorpusError
+from builders.matrices import matrix_array
 from builders.pickles import Stored
 from builders.schema import SAMPLING_RATE, Segment
 
@@ -36,15 +36,6 @@ def frame_feature(
         "clock": {"hop": hop, "offset": offset, "field": field, "padded": padded},
     }  # fmt: skip
     return Array2D(shape=(None, width), dtype=dtype, id=json.dumps(card, sort_keys=True))
-
-
-def matrix_array(matrices: Sequence[np.ndarray], width: int, dtype: str) -> pa.ExtensionArray:
-    """Put matrices [shape=(frames, width)], one a row, into an ``Array2D`` array, from flat values."""
-    frames = np.array([len(matrix) for matrix in matrices], np.int64)
-    flat = np.concatenate([np.ravel(matrix).astype(dtype, copy=False) for matrix in matrices] or [np.empty(0, dtype)])
-    inner = pa.ListArray.from_arrays(_offsets(np.full(frames.sum(), width)), pa.array(flat))
-    rows = pa.ListArray.from_arrays(_offsets(frames), inner)
-    return pa.ExtensionArray.from_storage(Array2DExtensionType((None, width), dtype), rows)
 
 
 def runs(labels: np.ndarray, tier: str, hop: int) -> list[Segment]:
@@ -96,7 +87,3 @@ class FrameBuilder(CorpusBuilder):
                 return array.read(file, first, last)
             except (CorpusError, OSError) as error:
                 raise AudioError(f"{member}: {error}") from None
-
-
-def _offsets(lengths: np.ndarray) -> pa.Array:
-    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))

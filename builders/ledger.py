@@ -23,8 +23,6 @@ from builders.cache import digest
 from builders.errors import CorpusError
 from builders.output import absolute_address, filesystem, get, put, size, sizes
 
-__all__ = ["FOLDER", "Entry", "Ledger", "filesystem", "put"]
-
 FOLDER = ".run"
 READERS = 16  # requests at once: an object store takes its time for each
 WAITS = (1, 2, 4, 8, 16)  # seconds: a disk that machines share may show late what another one wrote

@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-import fnmatch
 import io
-import itertools
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import BinaryIO
 
-from builders.archives import Member, Source, admitted, printable, unreadable
+from builders.archives import Member, admitted, printable, unreadable
 from builders.errors import CorpusError
+from builders.inner import Inner
 
 LIMIT = 4_000_000_000  # bytes of a tar inside a corpus: it is held in memory
 
 
-class Nested:
+class Nested(Inner):
     """A source whose tars of some names are taken for what is in them.
 
     One of them is held in memory at a time, unpacked: they hold a speaker or a chapter, not a corpus.
     """
 
-    def __init__(self, source: Source, patterns: Sequence[str]) -> None:
-        self.source = source
-        self.path: Path = source.path
-        self.patterns = [f"*/{pattern}" for pattern in patterns]
-        self._held: tuple[str, io.BytesIO] | None = None
-
     def fingerprint(self) -> str:
         """Return the fingerprint of what holds the tars."""
         return self.source.fingerprint()
-
-    def scan(self) -> Iterator[Member]:
-        """Yield the plain members, then those of the tars, so that what is unpacked already comes first."""
-        position = 0
-        tars = []
-        for member in self.source.scan():
-            position = max(position, member.position)
-            if self._is_tar(member):
-                tars.append(member)
-            else:
-                yield member
-        counted = itertools.count(position + 1)
-        for tar in tars:
-            for name, offset, size in self._members(tar):
-                yield Member(f"{_folder(tar.name)}{name}", _pack(tar, offset), size, next(counted))
 
     def open(self, member: Member) -> BinaryIO:
         """Open a member; the tar that it lies in is unpacked into memory unless it was the last one read."""
@@ -60,31 +38,18 @@ class Nested:
             raise unreadable(member.name, error) from None
         return io.BytesIO(data)
 
-    def stream(self, member: Member) -> BinaryIO:
-        """Open a member: one of a tar is in memory already."""
-        return self.source.stream(member) if _unpack(member) is None else self.open(member)
-
-    def close(self) -> None:
-        """Give handles and memory back."""
-        self._held = None
-        self.source.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_held": None}
-
-    def _is_tar(self, member: Member) -> bool:
-        # The user may point at the folder that holds the tars: its name counts.
-        name = f"/{self.path.name}/{member.name}"
-        return any(fnmatch.fnmatch(name, pattern) for pattern in self.patterns)
-
-    def _members(self, tar: Member) -> Iterator[tuple[str, int, int]]:
+    def _members(self, tar: Member) -> Iterator[Member]:
         try:
             with tarfile.open(fileobj=self._unpacked(tar), mode="r:", errorlevel=1) as inner:
                 for info in inner:
                     if info.isreg() and admitted(info.name, self.path / tar.name):
-                        yield printable(info.name).removeprefix("./"), info.offset_data, info.size
+                        name = f"{_folder(tar.name)}{printable(info.name).removeprefix('./')}"
+                        yield Member(name, _pack(tar, info.offset_data), info.size, 0)
         except tarfile.TarError as error:
             raise self._damaged(tar, error) from None
+
+    def _inside(self, member: Member) -> bool:
+        return _unpack(member) is not None
 
     def _unpacked(self, tar: Member) -> io.BytesIO:
         if self._held is None or self._held[0] != tar.name:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import fnmatch
 import io
 import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from builders.archives import Member, Source, admitted, unreadable
+from builders.archives import Member, admitted, unreadable
 from builders.cache import digest
 from builders.errors import CorpusError
+from builders.inner import Inner
 
 AUDIO = "audio"  # the column: a struct of bytes and path
 
 
-class Shards:
+class Shards(Inner):
     """A source whose Parquet files of some names are taken for what is in them.
 
     The audio of a row is a member beside the shard, by the base name of its path (``bal_train/00.parquet`` holds
@@ -27,30 +27,9 @@ class Shards:
     line, with the audio's name as ``file_name``. One group of rows is held in memory at a time.
     """
 
-    def __init__(self, source: Source, patterns: Sequence[str]) -> None:
-        self.source = source
-        self.path: Path = source.path
-        self.patterns = [f"*/{pattern}" for pattern in patterns]
-        self._held: tuple[str, int, pa.ChunkedArray] | None = None
-
     def fingerprint(self) -> str:
         """Return what changes when the shards do, or which files count as shards."""
         return digest([self.source.fingerprint(), *self.patterns])
-
-    def scan(self) -> Iterator[Member]:
-        """Yield the plain members, then those of the shards in their order."""
-        position = 0
-        shards = []
-        for member in self.source.scan():
-            position = max(position, member.position)
-            if self._is_shard(member):
-                shards.append(member)
-            else:
-                yield member
-        for shard in shards:
-            for found in self._members(shard):
-                position += 1
-                yield found._replace(position=position)
 
     def open(self, member: Member) -> BinaryIO:
         """Open a member; the group of rows that it lies in is read unless it was the last one."""
@@ -65,22 +44,6 @@ class Shards:
         except (OSError, pa.ArrowException, IndexError, CorpusError) as error:  # it was whole when it was listed
             raise unreadable(member.name, error) from None
         return io.BytesIO(audio or b"")
-
-    def stream(self, member: Member) -> BinaryIO:
-        """Open a member: a row of a shard is in memory already."""
-        return self.source.stream(member) if _unpack(member) is None else self.open(member)
-
-    def close(self) -> None:
-        """Give handles and memory back."""
-        self._held = None
-        self.source.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_held": None}
-
-    def _is_shard(self, member: Member) -> bool:
-        # The user may point at the folder that holds the shards: its name counts.
-        return any(fnmatch.fnmatch(f"/{self.path.name}/{member.name}", pattern) for pattern in self.patterns)
 
     def _members(self, shard: Member) -> Iterator[Member]:
         folder = shard.name.rpartition("/")[0]
@@ -98,6 +61,9 @@ class Shards:
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(shard, error) from None
         yield Member(f"{shard.name.removesuffix('.parquet')}.jsonl", _pack(shard, -1, 0), 0, 0)
+
+    def _inside(self, member: Member) -> bool:
+        return _unpack(member) is not None
 
     def _lines(self, shard: Member) -> str:
         """Return the rows without their audio, an object a line."""

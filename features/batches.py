@@ -21,7 +21,7 @@ from datasets.distributed import split_dataset_by_node
 from datasets.features.features import Array2D
 
 from builders.audio import decode
-from features.columns import read
+from features.columns import split
 
 LENGTH = "duration"
 
@@ -194,15 +194,10 @@ def _cells(name: str, column: pa.ChunkedArray, feature: Any) -> dict[str, Any]:
     if isinstance(feature, Audio):
         return _padded(name, [decode(cell) for cell in column.to_pylist()])
     if isinstance(feature, Array2D):
-        return _padded(name, [part for chunk in column.chunks for part in _matrices(chunk, feature.shape[1])])
+        return _padded(name, [part for chunk in column.chunks for part in split(chunk, feature.shape[1])])
     if not pa.types.is_nested(column.type) and not pa.types.is_string(column.type) and not column.null_count:
         return {name: column.to_numpy()}
     return {name: column.to_pylist()}
-
-
-def _matrices(chunk: pa.Array, width: int) -> list[np.ndarray]:
-    values, lengths = read(chunk, width)
-    return np.split(values, np.cumsum(lengths)[:-1])
 
 
 def _padded(name: str, parts: list[np.ndarray]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow.compute as pc
 from fsspec.implementations.local import LocalFileSystem
 
-from builders.ledger import Ledger, filesystem
+from builders.ledger import Ledger
+from builders.output import filesystem
 from features.card import FeatureCard
 from features.clock import SAMPLING_RATE, FrameClock
 

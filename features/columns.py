@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 from datasets import Array2D, Dataset
-from datasets.features.features import Array2DExtensionType
 
+from builders.matrices import matrix_array
 from features.card import FeatureCard
 
 LEVELS = 127  # of int8, on either side of 0
@@ -84,15 +84,10 @@ def to_arrow(matrices: Sequence[np.ndarray], card: FeatureCard) -> pa.ExtensionA
     ValueError
         If a matrix has another width than the card says.
     """
-    for matrix in matrices:
-        if matrix.ndim != 2 or matrix.shape[1] != card.width:
-            raise ValueError(f"{card.column}: matrix of shape {matrix.shape}, expected (frames, {card.width})")
-    frames = np.array([len(matrix) for matrix in matrices], dtype=np.int64)
-    dtype = np.dtype(card.dtype)
-    flat = np.concatenate([matrix.astype(dtype, copy=False).ravel() for matrix in matrices] or [np.empty(0, dtype)])
-    inner = pa.ListArray.from_arrays(_offsets(np.full(frames.sum(), card.width)), pa.array(flat))
-    rows = pa.ListArray.from_arrays(_offsets(frames), inner)
-    return pa.ExtensionArray.from_storage(Array2DExtensionType((None, card.width), card.dtype), rows)
+    try:
+        return matrix_array(matrices, card.width, card.dtype)
+    except ValueError as error:
+        raise ValueError(f"{card.column}: {error}") from None
 
 
 def read(column: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -109,6 +104,12 @@ def read(column: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
     # `flatten` of a slice leaves out what is before and behind it
     values = storage.flatten().flatten().to_numpy(zero_copy_only=True)
     return values.reshape(-1, width), lengths
+
+
+def split(column: pa.Array, width: int) -> list[np.ndarray]:
+    """Return the matrix (frames, width) of each row of an ``Array2D`` array, views of its buffer."""
+    values, lengths = read(column, width)
+    return np.split(values, np.cumsum(lengths)[:-1]) if len(lengths) else []
 
 
 def matrices(dataset: Dataset, column: str, rows: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +154,3 @@ def _stored(dataset: Dataset, column: str, rows: slice) -> tuple[np.ndarray, np.
         return parts[0]
     values, lengths = zip(*parts, strict=True)
     return np.concatenate(values), np.concatenate(lengths)
-
-
-def _offsets(lengths: np.ndarray) -> pa.Array:
-    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))

@@ -17,7 +17,7 @@ from datasets.formatting import TensorFormatter
 
 from builders.audio import decode
 from builders.register import install_format
-from features.columns import read
+from features.columns import split
 
 AUDIO = {"bytes", "path"}
 
@@ -49,16 +49,10 @@ class MLXFormatter(TensorFormatter[Mapping, Any, Mapping]):
 def _column(column: pa.ChunkedArray) -> Any:
     kind = column.type
     if isinstance(kind, Array2DExtensionType):
-        return [matrix for chunk in column.chunks for matrix in _matrices(chunk, kind.shape[1])]
+        return [_array(matrix) for chunk in column.chunks for matrix in split(chunk, kind.shape[1])]
     if _is_number(kind) and not column.null_count:
         return _array(column.to_numpy())
     return [_tensor(value) for value in column.to_pylist()]
-
-
-def _matrices(chunk: pa.ExtensionArray, width: int) -> list[mx.array]:
-    values, lengths = read(chunk, width)
-    ends = np.cumsum(lengths)
-    return [_array(values[end - length : end]) for length, end in zip(lengths, ends, strict=True)]
 
 
 def _tensor(value: Any) -> Any:

@@ -6,9 +6,7 @@ with `fit`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from probes.labels import Labeller, Silence
 from probes.splits import Splits, ranked
 
 MOST_GROUPS = 20  # that sums are kept of: width * width numbers each
-Measure = Callable[..., Iterator[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -131,11 +128,6 @@ def about(card: FeatureCard) -> dict[str, Any]:
     clock = f"{card.clock.hop}+{card.clock.offset}" if card.clock else None
     row = {"encoder": card.encoder, "init": card.init, "layer": card.layer}
     return row | {"layer_index": card.index, "clock": clock}
-
-
-def measure_of(probe: str) -> Measure | None:
-    """Return `measure` of the probe's file, None where it has `fit`."""
-    return getattr(import_module(f"probes.{probe}"), "measure", None)
 
 
 def joined(*notes: str) -> str:

@@ -55,13 +55,16 @@ def run(options: argparse.Namespace) -> None:
             freed += found.size
             if options.delete:
                 _delete(before)
-    print(f"{size(freed)} {'freed' if options.delete else 'can be freed: the same command with --delete'}")
+    then = "freed" if options.delete else "can be freed: the same command with --delete"
+    print(f"{size(freed)} {then}" if freed else "nothing can be freed")
 
 
 def reason(tree: Tree, found: Found, outputs: list[Prepared]) -> tuple[str, str]:
     """Return why an archive must stay, empty where it may go, and what proves that nothing is lost."""
     if found.broken:
         return f"truncated: {found.broken}", ""
+    if found.subset:
+        return found.remark, ""
     if any(path.is_symlink() for path, _ in _parts(found)):
         return "it is a link", ""
     why, proof = _unpacked(tree, found)

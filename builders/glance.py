@@ -48,12 +48,18 @@ def glance(path: Path) -> Glance:
             if suffix in ZIP:
                 return _zip(file, start)
             if suffix in TAR:
-                return Glance(_members(file), "", "") if start.strip(b"\0") else Glance([], "", "begins with nothing")
+                return _plain(file) if start.strip(b"\0") else Glance([], "", "begins with nothing")
             return _packed(file, start)
     except CorpusError as error:  # a part is missing
         return Glance([], str(error), "")
     except OSError as error:
         return Glance([], f"cannot be read ({error})", "")
+
+
+def _plain(file: BinaryIO) -> Glance:
+    members = _members(file)
+    file.seek(-min(2 * BLOCK, file.seek(0, io.SEEK_END)), io.SEEK_END)
+    return Glance(members, "its end is not that of a tar" if file.read().strip(b"\0") else "", "")
 
 
 def _packed(file: BinaryIO, start: bytes) -> Glance:

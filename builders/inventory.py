@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from builders.archives import TAR, ZIP, archive_suffix, open_source
+from builders.archives import TAR, TAR_GZ, ZIP, archive_suffix, open_source
 from builders.cache import cache_dir, digest, writing
 from builders.errors import CorpusError
 from builders.files import Files
@@ -34,6 +34,8 @@ class Found:
         What it is of; several where nothing tells them apart.
     broken, remark : str
         Why it is no whole archive; what else is odd.
+    subset : bool
+        Whether it is smaller than what was published although it ends as a whole archive does.
     place, comparison
         Where it was unpacked and what of it is there.
     first : (int, int)
@@ -49,6 +51,7 @@ class Found:
     head: list[tuple[str, int]] = field(default_factory=list)
     broken: str = ""
     remark: str = ""
+    subset: bool = False
     place: Place | None = None
     comparison: Comparison | None = None
     prepared: list[str] = field(default_factory=list)
@@ -170,7 +173,10 @@ def _found(tree: Tree, file: File, look: _Looks) -> Found | None:
     found = Found(path, size, corpora, meant, seen.head, seen.broken, seen.remark)
     least = smallest(corpora, {corpus: names.get(corpus, name) for corpus in corpora})
     if not found.broken and least is not None and size < least:
-        found.broken = f"{size / 1e9:.1f} GB, published are {least / 1e9:.1f} or more"
+        small = f"{size / 1e9:.1f} GB, published are {least / 1e9:.1f} or more"
+        # bzip2 tells nothing of its end
+        found.subset = bool(seen.head) and archive_suffix(path) in TAR + TAR_GZ + ZIP
+        found.remark, found.broken = (f"a subset: {small}", "") if found.subset else (seen.remark, small)
     return found
 
 

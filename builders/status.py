@@ -72,7 +72,8 @@ def run(options: argparse.Namespace) -> None:
         return
     print(tabulate([_line(row) for row in _folded(rows)], headers=["corpus", "archive", "size", "state", "deletable",
           "notes; what to do next"], maxcolwidths=[None, 48, None, None, None, 70], disable_numparse=True))  # fmt: skip
-    print(f"\n{size(sum(row.deletable for row in rows))} can be freed: python -m builders clean {folder}")
+    free = sum(row.deletable for row in rows)
+    print(f"\n{size(free)} can be freed: python -m builders clean {folder}" if free else "\nnothing can be freed")
 
 
 def table(folder: Path) -> list[Row]:
@@ -99,7 +100,7 @@ def size(count: int | None) -> str:
 
 def _archive(tree: Tree, found: Found) -> Row:
     state, corpus = found.state, found.corpora[0]
-    free = found.size if state in ("extracted", "verified", "prepared") else 0
+    free = found.size if state in ("extracted", "verified", "prepared") and not found.subset else 0
     path = str(found.path.relative_to(tree.top))
     say = [found.broken, found.remark, found.comparison.what() if found.comparison else ""]
     if found.first is not None:

@@ -107,6 +107,14 @@ def verify(builder: CorpusBuilder, table: DatasetDict | None = None) -> list[Fin
     return [_finding(builder, split, expected, table, gaps[split]) for split, expected in splits.items()]
 
 
+def _lost(builder: CorpusBuilder, split: str) -> list[str]:
+    """Return the members of further audio columns (stems, sources of a mixture) that are not there."""
+    if not builder.FACTS.audio_columns:
+        return []
+    stated = (chunk.items for chunk in builder.listing(split).column("audios").chunks)
+    return [member for chunk in stated for member in chunk.to_pylist() if member not in builder.files]
+
+
 def _finding(
     builder: CorpusBuilder, split: str, expected: Expected, table: DatasetDict | None, without_text: int
 ) -> Finding:
@@ -114,6 +122,8 @@ def _finding(
     listed, absent = len(places), pc.sum(pc.equal(places, ABSENT[0])).as_py() or 0
     there, hours = listed - absent, None
     problems = [f"{absent} files missing"] if absent not in (0, expected.absent) else []
+    lost = _lost(builder, split)
+    problems += [f"{len(lost)} further recordings missing, e.g. {lost[0]}"] if lost else []
     problems += [f"{without_text} without text"] if without_text else []
     if table is not None:
         rows = table.get(split)

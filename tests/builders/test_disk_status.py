@@ -144,6 +144,31 @@ def test_a_gzip_that_ends_early_is_truncated(unpacked, share):
     assert row.state == "truncated" and row.deletable == 0
 
 
+@pytest.mark.parametrize("name", ["dev-clean.tar.gz", "dev-clean.tar"])
+def test_a_whole_archive_that_is_smaller_than_published_is_a_subset_and_stays(tmp_path, capsys, name):
+    top = write_librispeech(tmp_path / "data")
+    with tarfile.open(top.parent / name, "w:gz" if name.endswith("gz") else "w:") as tar:
+        tar.add(top, top.name)
+    (row,) = [row for row in table(top.parent) if row.archive == name]
+    assert (row.state, row.deletable) == ("extracted", 0)
+    assert "a subset: 0.0 GB, published are 0.3 or more" in row.note
+    assert main(["clean", str(top.parent), "--delete"]) == 0
+    assert f"kept {top.parent / name}" in capsys.readouterr().out and (top.parent / name).exists()
+    shutil.rmtree(top)
+    assert main(["extract", "librispeech", "dev-clean", "--data-dir", str(top.parent)]) == 0
+    assert list(top.rglob("*.flac"))
+
+
+def test_a_tar_without_its_end_is_truncated(tmp_path):
+    top = write_librispeech(tmp_path / "data")
+    with tarfile.open(top.parent / "dev-clean.tar", "w:") as tar:
+        tar.add(top, top.name)
+    archive = top.parent / "dev-clean.tar"
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2 // 512 * 512])
+    (row,) = [row for row in table(top.parent) if row.archive == "dev-clean.tar"]
+    assert row.state == "truncated" and "its end is not that of a tar" in row.note
+
+
 def test_what_changed_is_seen_and_nothing_else_is_read(unpacked):
     old = time.time_ns() - 10**10
     for folder in [unpacked.parent, unpacked, *(path for path in unpacked.rglob("*") if path.is_dir())]:

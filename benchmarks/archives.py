@@ -2,6 +2,7 @@
 
     python benchmarks/archives.py                          200,000 members of 2 kB
     python benchmarks/archives.py --members 2000000 --bytes 64
+    python benchmarks/archives.py --clips speech/ --gigabytes 2       recordings of that folder, as Opus, over and over
 
 Each measurement runs in a process of its own with a fresh cache. Sequential reading is that of every member's bytes.
 The last line projects the index to 10.8 million members, a corpus of 698 GB.
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import io
+import itertools
 import json
 import os
 import random
@@ -18,8 +21,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import soundfile as sf
 from tabulate import tabulate
 
 MANY = 10_800_000
@@ -76,15 +81,44 @@ OTHERS = {
 }
 
 
-def write(path: Path, members: int, size: int) -> None:
-    """Write the archive: members of random bytes in folders of a hundred, as corpora have them."""
-    draw = random.Random(0)
+def write(path: Path, contents: Iterator[bytes]) -> int:
+    """Write the archive, in folders of a hundred as corpora have them, and return the number of members."""
+    number = 0
     with gzip.open(path, "wb", compresslevel=1) as file:
-        for number in range(members):
+        for number, content in enumerate(contents, 1):
             info = tarfile.TarInfo(f"corpus/train/{number // 10_000}/{number // 100}/{number:09d}.opus")
-            info.size = size
-            file.write(info.tobuf(tarfile.USTAR_FORMAT) + draw.randbytes(size) + bytes(-size % 512))
+            info.size = len(content)
+            file.write(info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512))
         file.write(bytes(10_240))
+    return number
+
+
+def noise(members: int, size: int) -> Iterator[bytes]:
+    """Yield random bytes."""
+    draw = random.Random(0)
+    return (draw.randbytes(size) for _ in range(members))
+
+
+def clips(folder: Path, size: float) -> Iterator[bytes]:
+    """Yield the recordings of a folder as Opus, over and over in another order, until they are `size` bytes."""
+    draw = random.Random(0)
+    packed = [_opus(path) for path in sorted(folder.rglob("*")) if path.suffix.lower() in (".wav", ".flac", ".opus")]
+    total = 0
+    for _ in itertools.count():
+        for content in draw.sample(packed, len(packed)):
+            if total >= size:
+                return
+            total += len(content)
+            yield content
+
+
+def _opus(path: Path) -> bytes:
+    if path.suffix.lower() == ".opus":
+        return path.read_bytes()
+    values, rate = sf.read(path)
+    buffer = io.BytesIO()
+    sf.write(buffer, values, rate, format="OGG", subtype="OPUS")
+    return buffer.getvalue()
 
 
 def measure(work: str, path: Path, cores: int, cache: Path) -> tuple[float, float, int]:
@@ -103,16 +137,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--members", type=int, default=200_000)
     parser.add_argument("--bytes", type=int, default=2_000, help="of a member (default: 2000)")
+    parser.add_argument("--clips", type=Path, help="folder of recordings that the members are, in place of noise")
+    parser.add_argument("--gigabytes", type=float, default=2.0, help="of clips (default: 2)")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--folder", help="where the archive goes (default: a temporary folder)")
     parser.add_argument("--ours-only", action="store_true", help="beside `tarfile`; the others take long")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         path, cache = Path(folder, "corpus.tar.gz"), Path(folder, "cache")
-        write(path, options.members, options.bytes)
-        print(f"{options.members:,} members of {options.bytes} bytes, {path.stat().st_size / 1e6:.0f} MB packed")
+        made = clips(options.clips, options.gigabytes * 1e9) if options.clips else noise(options.members, options.bytes)
+        members = write(path, made)
+        what = "Opus clips" if options.clips else f"members of {options.bytes} bytes"
+        print(f"{members:,} {what}, {path.stat().st_size / 1e6:.0f} MB packed", flush=True)
         for cores in options.cores:
-            _table(path, cores, cache / str(cores), options.members, {} if options.ours_only else OTHERS)
+            _table(path, cores, cache / str(cores), members, {} if options.ours_only else OTHERS)
 
 
 def _table(path: Path, cores: int, cache: Path, members: int, others: dict[str, str]) -> None:

@@ -15,21 +15,30 @@ POOLS = ("none", "mean")
 UTTERANCE = 12.0  # seconds, where nobody published how many there are: pooled features are one vector each
 POOLED_OVERHEAD = 40  # bytes of an id and offsets in a row
 
+
+def _whisper(width: int, blocks: int) -> tuple[int, tuple[int, ...]]:
+    return 50, (width,) * (blocks + 2)  # the convolution's output, the blocks, the last norm
+
+
+def _waveform(width: int, blocks: int, *, norm: bool = False) -> tuple[int, tuple[int, ...]]:
+    return 50, (512, *(width,) * (blocks + 1 + norm))  # the convolution's, its projection, the blocks
+
+
 # Frames a second, and widths of the layers: what decides the bytes. An encoder of the same family has others.
 ENCODERS = {
     "log_mel": (100, (80,)),
     "mfcc": (100, (39,)),
-    "whisper-tiny": (50, (384,) * 5),
-    "whisper-base": (50, (512,) * 7),
-    "whisper-small": (50, (768,) * 13),
-    "whisper-medium": (50, (1024,) * 25),
-    "whisper-large": (50, (1280,) * 33),
-    "wav2vec2-base": (50, (768,) * 13),
-    "wav2vec2-large": (50, (1024,) * 25),
-    "hubert-base": (50, (768,) * 13),
-    "hubert-large": (50, (1024,) * 25),
-    "wavlm-base": (50, (768,) * 13),
-    "wavlm-large": (50, (1024,) * 25),
+    "whisper-tiny": _whisper(384, 4),
+    "whisper-base": _whisper(512, 6),
+    "whisper-small": _whisper(768, 12),
+    "whisper-medium": _whisper(1024, 24),
+    "whisper-large": _whisper(1280, 32),
+    "wav2vec2-base": _waveform(768, 12),
+    "wav2vec2-large": _waveform(1024, 24),
+    "hubert-base": _waveform(768, 12),
+    "hubert-large": _waveform(1024, 24, norm=True),
+    "wavlm-base": _waveform(768, 12),
+    "wavlm-large": _waveform(1024, 24, norm=True),
 }
 
 

@@ -57,6 +57,7 @@ def glance(path: Path) -> Glance:
 
 
 def _plain(file: BinaryIO) -> Glance:
+    file.seek(0)
     members = _members(file)
     file.seek(-min(2 * BLOCK, file.seek(0, io.SEEK_END)), io.SEEK_END)
     return Glance(members, "its end is not that of a tar" if file.read().strip(b"\0") else "", "")

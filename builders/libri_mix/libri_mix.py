@@ -134,9 +134,9 @@ class LibriMix(CorpusBuilder):
         numbers = range(1, len(sources) + 1)
         row = recipe.rows.get(mixture, {})
         members = {f"source{number}": f"{folder}/s{number}/{mixture}.wav" for number in numbers}
-        noise = f"{folder}/noise/{mixture}.wav"
-        if config.mix != "clean" and noise in files:
-            members["noise"] = noise
+        # Noise may not have been made at all; where some was, a file that is not there is missed.
+        if config.mix != "clean" and next(files.names(f"{folder}/noise/*.wav"), None):
+            members["noise"] = f"{folder}/noise/{mixture}.wav"
         noisy = {} if config.mix == "clean" else row
         speakers = [source.split("-")[0] for source in sources]
         texts = [transcripts.get(source) for source in sources]

@@ -28,9 +28,9 @@ def test_the_known_figures():
 
 def test_all_layers_and_pooling():
     whole = budget.choice("whisper-base")
-    assert len(whole.widths) == 7 and whole.rate() == 50 * 7 * 512 * 2
+    assert len(whole.widths) == 8 and whole.rate() == 50 * 8 * 512 * 2
     pooled = budget.choice("whisper-base", pool="mean")
-    assert pooled.rate(10.0) == (7 * 512 * 2 + budget.POOLED_OVERHEAD) / 10
+    assert pooled.rate(10.0) == (8 * 512 * 2 + budget.POOLED_OVERHEAD) / 10
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_the_largest_choice_that_fits():
     seconds = 1000 * HOUR
     assert budget.fitting(wanted, seconds, wanted.rate() * seconds) == wanted
     half = budget.fitting(wanted, seconds, wanted.rate() * seconds - 1)
-    assert (half.dtype, len(half.widths)) == ("float16", 7)
+    assert (half.dtype, len(half.widths)) == ("float16", 8)
     assert budget.fitting(wanted, seconds, 1e10).pool == "mean"
     assert budget.fitting(wanted, seconds, 10) is None
     rates = [one.rate() for one in budget.smaller(wanted)]

@@ -160,6 +160,19 @@ def test_batches_go_on_where_they_were(prepared):
 
 
 @pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("job", ["ctc_asr", "sound_events"])
+def test_two_nodes_of_two_workers_share_the_rows(job, streaming, prepared):
+    def rows(**part) -> list[tuple[str, str]]:
+        table = load_job(job, prepared, streaming=streaming)
+        made = features.batches(table, ["id", "corpus"], max_seconds=ROW, **part)
+        return [pair for batch in made for pair in zip(batch["corpus"], batch["id"], strict=True)]
+
+    parts = [rows(rank=rank, world=2, worker=worker, workers=2) for rank in (0, 1) for worker in (0, 1)]
+    assert all(parts)
+    assert sorted(pair for part in parts for pair in part) == sorted(rows())
+
+
+@pytest.mark.parametrize("streaming", [True, False])
 def test_weights_are_kept(streaming, prepared):
     weights = {"timit": 1.0, "librispeech": 4.0}
     count = 0

@@ -14,8 +14,9 @@ from datasets import DatasetDict, load_from_disk
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders import budget as disk_budget
 from builders.schema import Segment
-from features import budget
+from features import budget, encoders
 from features.__main__ import main
 from features.budget import Counts, SpaceError, amount, check_space, count, fitting, frames, layer_bytes, total_bytes
 from features.clock import FrameClock
@@ -179,3 +180,12 @@ def test_durations(seconds, told):
 )
 def test_amounts(size, told):
     assert amount(size) == told
+
+
+@pytest.mark.parametrize("name", ["log_mel", "mfcc", "whisper-tiny", "wav2vec2-base", "wavlm-base"])
+def test_the_disk_budget_knows_the_shapes_of_encoders(name):
+    """`builders.budget` cannot ask an encoder: it knows nothing of this package."""
+    encoder = encoders.load(name, init="random" if "-" in name else "trained")
+    frames, widths = disk_budget.ENCODERS[name]
+    assert tuple(widths) == tuple(encoder.layers.values())
+    assert frames == 16_000 / encoder.clock.hop

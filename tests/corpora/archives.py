@@ -11,6 +11,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 
+CONTENT = {
+    "a/one.txt": b"one",
+    "a/b/two.bin": bytes(range(256)) * 40,
+    "empty": b"",
+    "dr1/SA1.WAV": b"RIFF",
+    "ü.txt": b"u",
+}
 SUFFIXES = (".tar", ".tar.gz", ".tar.bz2", ".zip")
 MODES = {"gz": "w:gz", "bz2": "w:bz2", "tbz2": "w:bz2", "tgz": "w:gz"}
 

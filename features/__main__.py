@@ -12,9 +12,12 @@ from tabulate import tabulate
 
 from builders.__main__ import size
 from builders.errors import AudioError, CorpusError
+from features.deviation import deviation
 from features.encode import DTYPES, Encode
 from features.export import export
+from features.precision import COMPUTE
 from features.store import SHARD_BYTES, TableError, open_table, read_card, write_features
+from features.variants import exact
 
 EXAMPLE = "example: python -m features tables/timit --encoder openai/whisper-tiny.en --layers all"
 
@@ -40,6 +43,8 @@ def encode(arguments: Sequence[str]) -> None:
     """Write the feature table of one encoder and print what it is."""
     options = encode_parser().parse_args(arguments)
     step = step_of(options)
+    if exact(step.encoder) is not step.encoder:
+        print(f"{step.name} is not exact:\n{deviation(options.table, step) or 'the table has no utterance'}\n")
     folder = write_features(options.table, step, out=options.out, workers=options.workers, engine=options.engine,
                             max_shard_size=options.max_shard_size)  # fmt: skip
     print(describe(folder))
@@ -59,6 +64,8 @@ def step_of(options: argparse.Namespace) -> Encode:
         revision=options.revision,
         dtype=options.dtype,
         pool=options.pool,
+        trim_context=options.trim_context,
+        compute=options.compute,
     )
 
 
@@ -81,6 +88,14 @@ def encode_parser() -> argparse.ArgumentParser:
     parser.add_argument("--revision", help="commit or branch of a Hub checkpoint")
     parser.add_argument("--dtype", choices=DTYPES, default="float16", help="of the stored features (default: float16)")
     parser.add_argument("--pool", default="none", help="none, mean, segments:TIER or centre:TIER (default: none)")
+    parser.add_argument(
+        "--trim-context", action="store_true", help="do not compute all of the silence behind a short utterance in a "
+        "fixed window (Whisper): faster, not exact, columns <encoder>.trimmed; prints how far each layer is off"
+    )  # fmt: skip
+    parser.add_argument(
+        "--compute", choices=COMPUTE, default="float32", help="type of weights and activations (default: float32); "
+        "half precision is for GPUs, gives columns <encoder>.compute-float16 and prints how far each layer is off"
+    )  # fmt: skip
     parser.add_argument("--workers", type=int, help="processes (default: 1; with Ray, the whole cluster)")
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where they run (default: local)")
     parser.add_argument("--max-shard-size", type=size, default=SHARD_BYTES, help="of features (default: 500MB)")

@@ -13,7 +13,7 @@ from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDa
 
 from builders.audio import decode
 from builders.errors import AudioError
-from features import encoders
+from features import variants
 from features.budget import most_seconds, most_tokens
 from features.card import encoder_cards
 from features.columns import column_types, to_arrows, to_columns
@@ -52,11 +52,18 @@ class Encode:
     pool : "none", "mean", "segments:TIER" or "centre:TIER"
         One row per utterance, or per segment of a tier, in place of one per frame: see
         `features.pooling`.
+    trim_context : bool
+        Compute only a little of the silence that fills the window behind a short utterance: faster, and
+        no longer exact. The columns are named ``<encoder>.trimmed``; `features.deviation` tells how far
+        they are off.
+    compute : "float32", "float16" or "bfloat16"
+        Of weights and activations. The columns of the latter are named ``<encoder>.compute-float16``.
 
     Raises
     ------
     ValueError
-        If a layer, dtype or pooling is unknown, or segments are asked of an encoder without frames.
+        If a layer, dtype or pooling is unknown, segments are asked of an encoder without frames, or there
+        is no context to trim.
     """
 
     def __init__(
@@ -69,12 +76,17 @@ class Encode:
         revision: str | None = None,
         dtype: str = "float16",
         pool: str = "none",
+        trim_context: bool = False,
+        compute: str = "float32",
     ) -> None:
         if dtype not in DTYPES:
             raise ValueError(f"features can't be stored as {dtype!r}: expected one of {list(DTYPES)}")
-        self._spec = {"init": init, "seed": seed, "revision": revision}
+        options = {"trim_context": trim_context, "compute": compute}
+        # what is exact pickles as ever: features that are in the cache stay there
+        options = {name: value for name, value in options.items() if value not in (False, "float32")}
+        self._spec = {"init": init, "seed": seed, "revision": revision, **options}
         self._name = encoder if isinstance(encoder, str) else None
-        self._given = None if isinstance(encoder, str) else encoder
+        self._given = None if isinstance(encoder, str) else variants.variant(encoder, **options)
         self.layers = select(list(self.encoder.layers), layers)
         self.pool = Pool.read(pool)
         self.dtype = dtype
@@ -92,7 +104,7 @@ class Encode:
     @property
     def encoder(self) -> Encoder | TextEncoder:
         """The encoder; its weights are loaded once per process."""
-        return self._given or _load(self._name, **self._spec)
+        return self._given or variants.load(self._name, **self._spec)
 
     @property
     def name(self) -> str:
@@ -135,7 +147,7 @@ class Encode:
         """Encode a batch: a table in the arrow format gives a table, a plain batch its new columns."""
         arrow = isinstance(batch, pa.Table)
         cells, *segments = (batch[name].to_pylist() if arrow else batch[name] for name in self.inputs)
-        tokens, waves = self._read(cells)
+        tokens, waves = self.read(cells)
         found = self.encode(waves, *segments)
         columns: dict[str, Any] = {}
         if self._tokens:
@@ -219,7 +231,7 @@ class Encode:
             return utterance_mean(states).astype(self._kept, copy=False)
         return self.pool(states, self.encoder.clock, segments)
 
-    def _read(self, cells: Sequence[Any]) -> tuple[list[Tokens], list[np.ndarray]]:
+    def read(self, cells: Sequence[Any]) -> tuple[list[Tokens], list[np.ndarray]]:
         """Return the tokens of texts and what the encoder takes: their ids, or decoded audio."""
         if input_of(self.encoder) == "audio":
             return [], [self._wave(cell, row) for row, cell in enumerate(cells)]
@@ -243,6 +255,8 @@ def encode(
     revision: str | None = None,
     dtype: str = "float16",
     pool: str = "none",
+    trim_context: bool = False,
+    compute: str = "float32",
     num_proc: int | None = None,
 ) -> Tables:
     """Return the table with a column of hidden states per layer, ``<encoder>.<layer>``.
@@ -264,7 +278,8 @@ def encode(
     ValueError
         If `dataset` lacks a column or the tier that is pooled by, or has the feature columns already.
     """
-    step = Encode(encoder, layers=layers, init=init, seed=seed, revision=revision, dtype=dtype, pool=pool)
+    step = Encode(encoder, layers=layers, init=init, seed=seed, revision=revision, dtype=dtype, pool=pool,
+                  trim_context=trim_context, compute=compute)  # fmt: skip
     if isinstance(dataset, dict):
         return type(dataset)({split: encode_split(part, step, num_proc=num_proc) for split, part in dataset.items()})
     return encode_split(dataset, step, num_proc=num_proc)
@@ -380,8 +395,3 @@ def _same_ids(one: Dataset, other: Dataset) -> bool:
         return False
     sides = [part.select_columns(["id"]).with_format("arrow").iter(100_000) for part in (one, other)]
     return all(a.column("id").equals(b.column("id")) for a, b in zip(*sides, strict=True))
-
-
-@functools.lru_cache(maxsize=2)  # a trained and a random one
-def _load(name: str, **spec: Any) -> Encoder:
-    return encoders.load(name, **spec)

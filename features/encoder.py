@@ -38,6 +38,10 @@ class Encoder(Protocol):
     axes : mapping of str to str, where it has that attribute
         The layers whose rows stand for something else than `axis`: ``{"att": "utterance"}`` says that
         an utterance has one row of ``att``, or none where it has no frame.
+    computes : sequence of str, where it has that attribute
+        Types besides float32 that its `network` can compute in: see `features.precision`.
+    trimmed : callable, where it has that method
+        Gives the same encoder with less silence behind a short utterance, under another name: see `trimmed`.
     """
 
     name: str
@@ -112,6 +116,26 @@ def input_of(encoder: Encoder) -> Input:
 def axis_of(encoder: Encoder, layer: str) -> Axis:
     """Return what a row of a layer's matrix stands for."""
     return getattr(encoder, "axes", {}).get(layer, encoder.axis)
+
+
+def trimmed(encoder: Encoder) -> Encoder:
+    """Return an encoder that computes a short utterance with little of the silence that fills its window.
+
+    For encoders with a method ``trimmed() -> Encoder``. The copy that it gives shares the weights, has as
+    many frames for each utterance and the same numbers for one that fills the window. Others differ a
+    little, so its name is ``<name>.trimmed``: columns, cards, runs and results of probes go by the name.
+
+    Raises
+    ------
+    ValueError
+        If the encoder has no such method: it fills no window with silence.
+    """
+    if not hasattr(encoder, "trimmed"):
+        raise ValueError(
+            f"{encoder.name} computes no silence behind an utterance, there is no context to trim: "
+            "leave --trim-context (trim_context=True) out, it is for encoders with a fixed window such as Whisper's"
+        )
+    return encoder.trimmed()
 
 
 def column_prefix(name: str, init: str, pool: str = "none") -> str:

@@ -60,7 +60,7 @@ def attention(
     mx.array [shape=(batch, heads, frames, width), float32]
         What stands behind a row's length means nothing.
     """
-    if not SLOW_CPU:
+    if not _loops(q):
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=_mask(q, lengths, bias))
     batch, heads, frames = q.shape[:3]
     q, k = q * scale, k.swapaxes(2, 3)
@@ -84,7 +84,7 @@ def gelu(x: mx.array, *, overwrite: bool = False) -> mx.array:
     overwrite : bool
         `x` is a fresh result that nobody else holds: its memory may become that of the result.
     """
-    if not SLOW_CPU:
+    if not _loops(x):
         return nn.gelu(x)
     from features import loops  # numba takes half a second to import, on this path only
 
@@ -95,7 +95,7 @@ def gelu(x: mx.array, *, overwrite: bool = False) -> mx.array:
 
 def layer_norm(x: mx.array, norm: nn.LayerNorm) -> mx.array:
     """Return what the module `norm` gives for x (..., width); on a Linux CPU it is evaluated."""
-    if not SLOW_CPU:
+    if not _loops(x):
         return norm(x)
     from features import loops
 
@@ -137,7 +137,7 @@ class GroupedConv1d(nn.Conv1d):
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (batch, frames, width) to the same shape."""
-        if SLOW_CPU and self.weight.shape[1] <= FFT // 2:
+        if _loops(x) and self.weight.shape[1] <= FFT // 2:
             return mx.array(np.stack([self._by_fft(row) for row in np.asarray(x)])) + self.bias
         return super().__call__(x)[:, : x.shape[1]]  # an even kernel gives one frame more
 
@@ -160,6 +160,16 @@ def _spectrum(weight: np.ndarray, groups: int) -> np.ndarray:
     """Return the conjugate transform (bins, groups, in, out) of a kernel (groups * out, taps, in)."""
     transform = scipy.fft.rfft(weight.reshape(groups, -1, *weight.shape[1:]), FFT, axis=2)  # (groups, out, bins, in)
     return np.ascontiguousarray(transform.conj().transpose(2, 0, 3, 1))
+
+
+def to_numpy(x: mx.array) -> np.ndarray:
+    """Return an array in float32; numpy has no bfloat16."""
+    return np.asarray(x.astype(mx.float32))
+
+
+def _loops(x: mx.array) -> bool:
+    """Return whether compiled loops compute on an array: they take float32."""
+    return SLOW_CPU and x.dtype == mx.float32
 
 
 def _mask(q: mx.array, lengths: Sequence[int] | None, bias: Bias | None) -> mx.array | None:

@@ -58,6 +58,7 @@ class ConvTransformer:
     axis: Axis = "frame"
     window: int | None = 60 * SECOND
     overlap = 4 * SECOND
+    computes = ("float16", "bfloat16")
     prefix: str  # of the weights' names in models with a head
     example: str  # a hub id
     defaults: Mapping[str, Any] = {}
@@ -114,7 +115,7 @@ class ConvTransformer:
             row[:length] = normalise(wave[:length]) if self.config.do_normalize else wave[:length]
         for layer, values in self.network(waves, lengths, frames.tolist()):
             if layer in wanted:
-                yield layer, np.asarray(values)
+                yield layer, kernels.to_numpy(values)
                 wanted = wanted - {layer}
             if not wanted:  # deeper blocks are not computed
                 return

@@ -71,7 +71,7 @@ class FeatureExtractor(nn.Module):
     def _chunk(self, inputs: np.ndarray, kernel: mx.array, bias: mx.array) -> mx.array:
         first, *others = self.conv_layers
         windows = mx.array(under_kernel(inputs, first.conv))
-        x = windows @ kernel + bias
+        x = (windows @ kernel + bias).astype(first.conv.weight.dtype)  # up to here always in float32
         x = kernels.gelu(x, overwrite=True) if self._grouped else first.activate(x)
         for layer in others:
             x = layer(x)
@@ -82,11 +82,11 @@ class FeatureExtractor(nn.Module):
     def _first(self, inputs: np.ndarray, lengths: np.ndarray) -> tuple[mx.array, mx.array]:
         """Return the first kernel (1 or batch, taps, channels) and its bias (1 or batch, 1, channels)."""
         layer = self.conv_layers[0]
-        kernel = np.asarray(layer.conv.weight)[:, :, 0].T.astype(np.float64)
-        bias = np.asarray(layer.conv.bias) if "bias" in layer.conv else np.zeros(kernel.shape[1])
+        kernel = kernels.to_numpy(layer.conv.weight)[:, :, 0].T.astype(np.float64)
+        bias = kernels.to_numpy(layer.conv.bias) if "bias" in layer.conv else np.zeros(kernel.shape[1])
         if not self._grouped:
             return mx.array(kernel[None].astype(np.float32)), mx.array(bias[None, None].astype(np.float32))
-        weight, shift = np.asarray(layer.layer_norm.weight), np.asarray(layer.layer_norm.bias)
+        weight, shift = kernels.to_numpy(layer.layer_norm.weight), kernels.to_numpy(layer.layer_norm.bias)
         folded = []
         for wave, length in zip(inputs, lengths, strict=True):
             mean, covariance = moments(under_kernel(wave[None, :length], layer.conv)[0])

@@ -187,6 +187,7 @@ class Bert:
     input: Input = "text"
     axis: Axis = "token"
     clock = None
+    computes = ("float16", "bfloat16")
 
     def __init__(self, spec: Spec) -> None:
         self.name, self.revision = spec.name, spec.revision
@@ -235,7 +236,7 @@ class Bert:
         types = np.zeros_like(inputs) if type_ids is None else type_ids
         for layer, values in self.network(mx.array(inputs), mx.array(types), lengths.tolist()):
             if layer in wanted:
-                out[layer] = np.asarray(values)
+                out[layer] = kernels.to_numpy(values)
             if len(out) == len(wanted):  # deeper blocks are not computed
                 break
         return {layer: out[layer] for layer in layers}

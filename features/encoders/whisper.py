@@ -7,6 +7,7 @@ what `transformers` calls the last hidden state.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ import_mlx()  # says in one line what is missing where MLX has no backend
 import mlx.core as mx  # noqa: E402  after that check
 import mlx.nn as nn  # noqa: E402
 from mlx.utils import tree_flatten  # noqa: E402
+
+# Of `Whisper.trimmed`, in frames of 20 ms; docs/performance.md has what they were chosen by.
+SILENCE = 100  # behind an utterance at least, where the window has room
+SHAPE = 125  # lengths are whole multiples: twelve shapes
 
 # (blocks, width, heads)
 SIZES = {
@@ -151,8 +156,9 @@ class AudioEncoder(nn.Module):
 
     def __call__(self, mel: mx.array) -> Iterator[tuple[str, mx.array]]:
         """Yield each layer's name and its output (batch, frames, width), given mel (batch, 2 * frames, bands)."""
-        x = kernels.gelu(self.conv1(mel), overwrite=True)
-        x = kernels.gelu(self.conv2(x), overwrite=True) + self.embed_positions.weight
+        x = kernels.gelu(self.conv1(mel.astype(self.conv1.weight.dtype)), overwrite=True)
+        x = kernels.gelu(self.conv2(x), overwrite=True)
+        x = x + self.embed_positions.weight[: x.shape[1]]
         yield "conv", x
         for number, block in enumerate(self.layers, 1):
             x = block(x)
@@ -210,14 +216,16 @@ class Whisper:
     """A Whisper checkpoint, or a random model of its shape, as an encoder.
 
     The window is always 30 s, as in training: shorter utterances are followed by silence, which
-    the blocks attend to. A frame sees 5 mel frames through the two convolutions (3 wide; 3 wide, 2
-    apart): a receptive field of ``4 * 160 + 400`` samples around sample ``320 * t``.
+    the blocks attend to; `trimmed` gives the encoder without most of it. A frame sees 5 mel frames
+    through the two convolutions (3 wide; 3 wide, 2 apart): a receptive field of ``4 * 160 + 400``
+    samples around sample ``320 * t``.
     """
 
     version = 1
     axis: Axis = "frame"
     clock = FrameClock(hop=2 * HOP, offset=0, field=4 * HOP + N_FFT, padded=True)
     window: int | None = WINDOW_SAMPLES
+    computes = ("float16", "bfloat16")
 
     def __init__(self, spec: Spec) -> None:
         self.name, self.revision = spec.name, spec.revision
@@ -229,6 +237,13 @@ class Whisper:
         self.network.load_weights(list(self._weights(spec).items()))
         mx.eval(self.network.parameters())  # here, so that a fork finds values and not a plan
         self.network.freeze()
+        self._trimmed = False
+
+    def trimmed(self) -> Whisper:
+        """Return this encoder with 2 to 4.5 s of silence behind an utterance, no more; the weights are shared."""
+        other = copy.copy(self)
+        other.name, other._trimmed = f"{self.name}.trimmed", True
+        return other
 
     def _weights(self, spec: Spec) -> dict[str, mx.array]:
         shapes = {name: value.shape for name, value in tree_flatten(self.network.parameters())}
@@ -246,20 +261,32 @@ class Whisper:
     def encode(self, inputs: np.ndarray, lengths: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the hidden states of the named layers; see `features.encoder.Encoder`."""
         frames = self.clock.frames(max(lengths, default=0))
-        out = {layer: np.empty((len(inputs), frames, self.layers[layer]), np.float32) for layer in layers}
-        for start in range(0, len(inputs), kernels.BATCH):
-            rows = slice(start, start + kernels.BATCH)
-            for layer, values in self._forward(inputs[rows], lengths[rows], set(layers)):
-                out[layer][rows] = values[:, :frames]
+        out = {layer: np.zeros((len(inputs), frames, self.layers[layer]), np.float32) for layer in layers}
+        positions = self._positions(lengths)
+        for length in np.unique(positions):  # together only what is as long: neighbours don't change the silence
+            same = np.flatnonzero(positions == length)
+            for start in range(0, len(same), kernels.BATCH):
+                rows = same[start : start + kernels.BATCH]
+                for layer, values in self._forward(inputs[rows], lengths[rows], int(length), set(layers)):
+                    out[layer][rows, : values.shape[1]] = values[:, :frames]
         return out
 
-    def _forward(self, inputs: np.ndarray, lengths: np.ndarray, wanted: set[str]) -> Iterator[tuple[str, np.ndarray]]:
-        window = 2 * self.config.max_source_positions
+    def _positions(self, lengths: np.ndarray) -> np.ndarray:
+        """Return how many frames are computed for each utterance (batch,), silence included."""
+        whole = self.config.max_source_positions
+        if not self._trimmed:
+            return np.full(len(lengths), whole)
+        own = -(-np.asarray(lengths) // self.clock.hop)
+        return np.minimum(whole, -(-(own + SILENCE) // SHAPE) * SHAPE)
+
+    def _forward(
+        self, inputs: np.ndarray, lengths: np.ndarray, positions: int, wanted: set[str]
+    ) -> Iterator[tuple[str, np.ndarray]]:
         bands = self.config.num_mel_bins
-        mel = [log_mel(wave[:n], bands, frames=window) for wave, n in zip(inputs, lengths, strict=True)]
+        mel = [log_mel(wave[:n], bands, frames=2 * positions) for wave, n in zip(inputs, lengths, strict=True)]
         for layer, values in self.network(mx.array(np.stack(mel))):
             if layer in wanted:
-                yield layer, np.asarray(values)
+                yield layer, kernels.to_numpy(values)
                 wanted = wanted - {layer}
             if not wanted:  # deeper blocks are not computed
                 return

@@ -39,6 +39,10 @@ demo: .venv/.ready
 	@$(PY) -m features $(DEMO)/espeak --encoder log_mel
 	@$(PY) -m features $(DEMO)/espeak --encoder mfcc
 	@$(PY) -m features $(DEMO)/espeak --encoder whisper-tiny --init random
+	@test -d $(DEMO)/training || $(PY) -m builders load espeak --option utterances=1500 --out $(DEMO)/training
+	@$(PY) -m features train vgs $(DEMO)/training --without $(DEMO)/espeak --out $(DEMO)/vgs --max-seconds 60
+	@$(PY) -m features $(DEMO)/espeak --encoder $(DEMO)/vgs --layers rnn0 rnn1 rnn2
+	@$(PY) -m features $(DEMO)/espeak --encoder $(DEMO)/vgs --layers rnn0 rnn1 rnn2 --init random
 	@$(PY) -m probes $(DEMO)/espeak --tier phones --max-frames 100 --out $(DEMO)/results
 	@echo
 	@echo "next: trained weights beside the random ones, then the plot again:"

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from features.store import open_table
+from features.store import TableError, open_table
 from features.training.run import Options, Run
 from features.vgs_network import Config
 
@@ -24,7 +24,7 @@ def train(arguments: Sequence[str]) -> None:
         attention_size=SMALL.attention_size, normalize=SMALL.normalize,
     )  # fmt: skip
     chosen = Options(options.epochs, options.batch_size, options.learning_rate, options.seed)
-    run = Run(open_table(options.table, []), options.out, config, chosen)
+    run = Run(open_table(options.table, []), options.out, config, chosen, texts_of(options.without))
     print(f"{len(run.train)} utterances to train on, {len(run.held)} held out")
     if run.position.seconds:
         print(f"going on after {run.position.epoch} epochs, {run.position.seconds:.0f} s")
@@ -32,17 +32,35 @@ def train(arguments: Sequence[str]) -> None:
     print(f"\ncheckpoint: {options.out}\nnext: python -m features {options.table} --encoder {options.out}")
 
 
+def texts_of(tables: Sequence[Path]) -> set[str]:
+    """Return the texts of some tables.
+
+    Raises
+    ------
+    TableError
+        If a table has no column `text`.
+    """
+    parts = [(table, part) for table in tables for part in open_table(table, [], audio=False).values()]
+    for table, part in parts:
+        if "text" not in part.column_names:
+            raise TableError(f"{table} has no column 'text', only {part.column_names}: texts to leave out are needed")
+    return {text for _, part in parts for text in part["text"] if text}
+
+
 def train_parser() -> argparse.ArgumentParser:
     """Return the parser of the training command."""
     parser = argparse.ArgumentParser(
         prog="python -m features train",
-        description="Train the speech side of the visually grounded model so that an utterance finds its own text "
-        "among others. A run that was interrupted, or that is given more epochs or seconds, goes on where it was.",
+        description="Train the speech side of the visually grounded model so that an utterance finds its own text, "
+        "and its frames their characters, among others. A run that was interrupted, or that is given more epochs or "
+        "seconds, goes on where it was.",
         epilog=EXAMPLE,
     )
     parser.add_argument("architecture", choices=ARCHITECTURES)
     parser.add_argument("table", type=Path, help="table written by `python -m builders load --out` or `prepare`")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
+    parser.add_argument("--without", type=Path, nargs="+", default=[], metavar="TABLE",
+                        help="leave out texts of these tables: those to try the encoder on")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=Options.epochs, help=f"default: {Options.epochs}")
     parser.add_argument("--max-seconds", type=float, help="of training, earlier runs included (default: no limit)")
     parser.add_argument("--batch-size", type=_two_or_more, default=Options.batch_size,

@@ -1,4 +1,4 @@
-"""What is trained for: an utterance is nearer to its own text than to others, as a whole and character by character.
+"""What is trained for: an utterance is nearer to its own text than to others, as a whole and frame by frame.
 
 The visually grounded model is trained on pictures and their spoken captions; here the other side is the utterance's
 own text. In place of the paper's margin loss it is the cross-entropy of picking the right partner out of the batch,
@@ -6,10 +6,9 @@ both ways (van den Oord et al., "Representation Learning with Contrastive Predic
 "Learning Transferable Visual Models", ICML 2021), which learns more from a small batch.
 
 Vectors of whole utterances alone are soon learnt by heart from a hundred utterances, and frames then tell which
-utterance they are of and no longer which phone. So most of the loss compares characters, with their neighbours, to
-frames: a character's score is that of the frames that fit it best (Harwath et al., "Jointly Discovering Visual Objects
-and Spoken Words from Raw Sensory Input", ECCV 2018), preferably at the same share of the way through (Tachibana et al.,
-"Efficiently Trainable Text-to-Speech System Based on Deep Convolutional Networks with Guided Attention", ICASSP 2018).
+utterance they are of and no longer which phone. So most of the loss is each frame's choice of its character among all
+characters, by the same cosines and cross-entropy. Which character is a frame's own is not known: the probabilities of
+all ways to lay the text along the utterance are summed (`features.training.alignment`).
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from features.training.alignment import FAR, log_likelihood, with_blanks
 from features.training.pairs import Batch
 from features.vgs_network import Attention, Config, Network, unit
 
@@ -27,10 +27,8 @@ import mlx.nn as nn
 
 CHARACTER, TEXT, KERNEL = 32, 128, 5
 TEMPERATURE = 0.07
-SHARP = 0.1  # temperature of the choice among frames
-NEAR = 0.1  # of an utterance's length: how far from its place a character may be
+SHARP = 0.1  # temperature of the choice among characters
 WHOLE = 0.1  # weight of the vectors of whole utterances
-FAR = -1e9  # score of what is not there
 
 
 class TextEncoder(nn.Module):
@@ -45,22 +43,25 @@ class TextEncoder(nn.Module):
         self.out = nn.Linear(TEXT, width)
         self.local = nn.Linear(CHARACTER, width)
 
-    def __call__(self, characters: mx.array, lengths: np.ndarray) -> tuple[mx.array, mx.array]:
-        """Map characters (batch, longest) to vectors of texts (batch, width) and characters (batch, longest, width)."""
+    def __call__(self, characters: mx.array, lengths: np.ndarray) -> mx.array:
+        """Map characters (batch, longest) to vectors of texts (batch, width)."""
         real = (mx.arange(characters.shape[1]) < mx.array(lengths)[:, None])[..., None]
-        x = single = mx.where(real, self.embedding(characters), 0)
+        x = mx.where(real, self.embedding(characters), 0)
         for conv in (self.conv1, self.conv2):
             x = mx.where(real, nn.relu(conv(x)), 0)
-        return unit(self.out(self.att(x, lengths))), unit(self.local(single))
+        return unit(self.out(self.att(x, lengths)))
+
+    def symbols(self) -> mx.array:
+        """Return the vectors of length 1 of all characters (characters, width); the first is that of none."""
+        return unit(self.local(self.embedding.weight))
 
 
 class Sides(NamedTuple):
-    """Vectors of length 1 of utterances and texts (batch, width), of their frames and characters (batch, n, width)."""
+    """Vectors of length 1 of utterances and texts (batch, width); what frames pick (batch, frames, characters), log."""
 
     spoken: mx.array
     written: mx.array
-    frames: mx.array
-    characters: mx.array
+    picks: mx.array
 
 
 class Pairing(nn.Module):
@@ -74,15 +75,23 @@ class Pairing(nn.Module):
     def __call__(self, batch: Batch, *, traced: bool = False) -> Sides:
         """Return the vectors of a batch."""
         *_, (_, top), (_, spoken) = self.speech(mx.array(batch.mfcc), batch.frames, traced=traced)
-        written, characters = self.text(mx.array(batch.characters), batch.lengths)
-        return Sides(spoken[:, 0], written, unit(top), characters)
+        picks = nn.log_softmax(unit(top) @ self.text.symbols().T / SHARP, axis=-1)
+        return Sides(spoken[:, 0], self.text(mx.array(batch.characters), batch.lengths), picks)
 
 
 def loss(model: Pairing, batch: Batch) -> mx.array:
-    """Return the mean cross-entropy of both choices; another reading of the same text is no wrong choice."""
+    """Return the mean cross-entropy of a frame's choice and of both choices among the batch."""
     sides = model(batch, traced=True)
-    local = choice(local_scores(sides.frames, sides.characters, batch.frames, batch.lengths), batch.texts)
-    return local + WHOLE * choice(sides.spoken @ sides.written.T, batch.texts)
+    return frames_loss(sides.picks, batch) + WHOLE * choice(sides.spoken @ sides.written.T, batch.texts)
+
+
+def frames_loss(picks: mx.array, batch: Batch) -> mx.array:
+    """Return the mean, per frame, of how unlikely each text is; of those that their utterance has frames for."""
+    states = with_blanks(batch.characters, batch.lengths)
+    fits = log_likelihood(picks, states, batch.frames, batch.lengths)
+    possible = fits > FAR / 2
+    each = mx.where(possible, -fits / mx.array(batch.frames.astype(np.float32)), 0)
+    return each.sum() / mx.maximum(possible.sum(), 1)
 
 
 def choice(scores: mx.array, texts: np.ndarray) -> mx.array:
@@ -98,27 +107,6 @@ def choice(scores: mx.array, texts: np.ndarray) -> mx.array:
     scores = mx.where(same, FAR, scores / TEMPERATURE)
     right = mx.arange(len(texts))
     return (nn.losses.cross_entropy(scores, right) + nn.losses.cross_entropy(scores.T, right)).mean() / 2
-
-
-def local_scores(
-    frames: mx.array, characters: mx.array, frame_counts: np.ndarray, lengths: np.ndarray
-) -> mx.array:  # fmt: skip
-    """Return how well each text fits each utterance (utterances, texts), the mean over the text's characters.
-
-    A character's score is the soft maximum over the utterance's frames of the cosine, less what it is out of place.
-    """
-    utterances, steps, width = frames.shape
-    texts, longest, _ = characters.shape
-    cosines = (frames.reshape(-1, width) @ characters.reshape(-1, width).T).reshape(utterances, steps, texts, longest)
-    places = [
-        (mx.arange(size) + 0.5) / mx.array(counts.astype(np.float32))[:, None]
-        for size, counts in ((steps, frame_counts), (longest, lengths))
-    ]  # (utterances, steps), (texts, longest); above 1 behind the end
-    away = places[0][:, :, None, None] - places[1]
-    fits = mx.where((places[0] < 1)[:, :, None, None], cosines / SHARP - (away / NEAR) ** 2 / 2, FAR)
-    best = SHARP * mx.logsumexp(fits, axis=1)  # (utterances, texts, longest)
-    real = places[1] < 1
-    return mx.where(real, best, 0).sum(axis=-1) / mx.array(lengths.astype(np.float32))
 
 
 def recall_at_1(scores: np.ndarray, texts: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from datasets import Dataset, DatasetDict
 from builders.cache import digest
 from features.encoders import vgs
 from features.training.objective import Pairing, loss, recall_at_1
-from features.training.pairs import Alphabet, Pairs, batches, divide, hold_out
+from features.training.pairs import Alphabet, Pairs, batches, divide, hold_out, plain
 from features.training.state import Position, restore, save
 from features.vgs_network import Config
 
@@ -57,6 +57,8 @@ class Run:
         Manifest table; its split ``train`` is trained on, ``validation`` held out, or else one text in eight.
     out : path
         Folder of the checkpoint; a run that is there is gone on with.
+    without : collection of str
+        Texts that are not trained on: those of the table that the encoder is to be tried on.
 
     Raises
     ------
@@ -66,9 +68,11 @@ class Run:
         If `out` holds something else, or a run that was begun otherwise.
     """
 
-    def __init__(self, table: DatasetDict, out: str | Path, config: Config, options: Options) -> None:
+    def __init__(
+        self, table: DatasetDict, out: str | Path, config: Config, options: Options, without: Collection[str] = ()
+    ) -> None:  # fmt: skip
         self.out, self.config, self.options = Path(out), config, options
-        self._read(*divide(table))
+        self._read(*divide(table), {plain(text) for text in without})
         self.model = Pairing(config, len(self.alphabet))
         self.optimiser = optim.Adam(options.learning_rate)
         self._begin()
@@ -80,8 +84,9 @@ class Run:
         self.position = restore(self.out, self.model, self.optimiser, self.identity) or Position()
         self._step = nn.value_and_grad(self.model, partial(loss, self.model))
 
-    def _read(self, part: Dataset, held: Dataset | None) -> None:
+    def _read(self, part: Dataset, held: Dataset | None, without: set[str]) -> None:
         self.pairs = Pairs(part, self.config)
+        self.pairs.texts = {row: text for row, text in self.pairs.texts.items() if text not in without}
         self.held_pairs = Pairs(held, self.config) if held is not None else self.pairs
         if held is not None:
             self.train, self.held = list(self.pairs.texts), list(self.held_pairs.texts)[:1000]

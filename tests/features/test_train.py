@@ -16,8 +16,8 @@ from datasets import DatasetDict, load_from_disk
 from builders.errors import CorpusError
 from features.__main__ import main
 from features.encoders import load
-from features.training.objective import Pairing, local_scores, loss, recall_at_1
-from features.training.pairs import Alphabet, Pairs, batches, hold_out, plain
+from features.training.objective import Pairing, frames_loss, loss, recall_at_1
+from features.training.pairs import Alphabet, Batch, Pairs, batches, hold_out, plain
 from features.training.run import Options, Run
 from features.vgs_network import Config
 from tests.corpora.manifest import manifest
@@ -184,35 +184,61 @@ def test_recall_counts_either_reading_of_a_text():
     assert recall_at_1(eye[[1, 0, 2]], np.array([0, 1, 2])) == pytest.approx(1 / 3)
 
 
-def test_local_scores_are_soft_maxima_written_out():
-    draw = np.random.RandomState(0)
-    frames, characters = draw.randn(2, 5, 3).astype(np.float32), draw.randn(2, 4, 3).astype(np.float32)
-    counts, lengths = np.array([5, 3]), np.array([2, 4])
-    found = np.array(local_scores(mx.array(frames), mx.array(characters), counts, lengths))
-    for u in range(2):
-        for t in range(2):
-            best = []
-            for c in range(lengths[t]):
-                fits = [
-                    frames[u, f] @ characters[t, c] / 0.1
-                    - (((f + 0.5) / counts[u] - (c + 0.5) / lengths[t]) / 0.1) ** 2 / 2
-                    for f in range(counts[u])
-                ]
-                best.append(0.1 * np.log(np.sum(np.exp(fits))))
-            assert found[u, t] == pytest.approx(np.mean(best), abs=1e-4)
-
-
 def test_neighbours_do_not_move_a_vector_and_another_reading_is_no_wrong_choice(table):
     pairs, alphabet = Pairs(table["train"], TINY), Alphabet(" abcdefghijklmnopqrstuvwxyz")
     model = Pairing(TINY, len(alphabet))
     together, alone = model(pairs.batch([0, 13, 26], alphabet)), model(pairs.batch([13], alphabet))
     batch = pairs.batch([13], alphabet)
-    real = (1, 1, int(batch.frames[0]), int(batch.lengths[0]))
+    real = (1, 1, int(batch.frames[0]))
     for many, one, count in zip(together, alone, real, strict=True):
         np.testing.assert_allclose(np.atleast_2d(many[1])[:count], np.atleast_2d(one[0])[:count], atol=1e-5)
     pairs.texts[13] = pairs.texts[0]
-    assert pairs.batch([0, 13], alphabet).texts.tolist() == [0, 0]
-    assert loss(model, pairs.batch([0, 13], alphabet)).item() == pytest.approx(0, abs=1e-6)
+    twice = pairs.batch([0, 13], alphabet)
+    assert twice.texts.tolist() == [0, 0]  # no other text to choose
+    assert loss(model, twice).item() == pytest.approx(frames_loss(model(twice).picks, twice).item(), abs=1e-5)
+
+
+def test_texts_to_be_tried_on_are_not_trained_on(table, tmp_path, capsys):
+    run = Run(table, tmp_path / "run", TINY, FAST, without=["LOW low, low!", "nobody says this"])
+    texts = set(run.pairs.texts.values())
+    assert len(texts) == 26 and "low low low" not in texts
+    assert set(run.train) | set(run.held) == set(run.pairs.texts)
+    run._save()
+    with pytest.raises(CorpusError, match="table was"):  # the same table, but another choice of it
+        Run(table, tmp_path / "run", TINY, FAST)
+    for name, part in (("all", table["train"]), ("tried", table["train"].select(range(9)))):
+        DatasetDict({"train": part}).save_to_disk(str(tmp_path / name))
+    command = ["train", "vgs", str(tmp_path / "all"), "--out", str(tmp_path / "ck"), "--max-seconds", "0",
+               "--hidden-size", "8", "--layers", "1", "--without", str(tmp_path / "tried")]  # fmt: skip
+    assert main(command) == 0
+    assert "16 utterances to train on, 2 held out" in capsys.readouterr().out
+    DatasetDict({"train": part.remove_columns("text")}).save_to_disk(str(tmp_path / "silent"))
+    assert main([*command[:-1], str(tmp_path / "silent")]) == 2
+    assert "texts to leave out" in capsys.readouterr().err
+
+
+def test_frames_learn_characters(table, tmp_path):
+    """Chance is the logarithm of the size of the alphabet, and the first weights are near it."""
+    run = Run(table, tmp_path / "run", TINY, FAST)
+    batch = run.pairs.batch(run.train[:8], run.alphabet)
+
+    def value():
+        return frames_loss(run.model(batch).picks, batch).item()
+
+    before = value()
+    for _ in range(30):
+        run._batch(run.train[:8])
+    assert value() < 0.7 * before
+
+
+def test_a_text_that_is_too_long_for_its_utterance_teaches_nothing():
+    batch = Batch(np.zeros((2, 1, 39)), np.array([2, 4]), np.array([[2, 3, 4], [2, 3, 4]], np.int32), np.array([3, 3]),
+                  np.array([0, 1]))  # fmt: skip
+    picks = mx.log(mx.softmax(mx.random.normal((2, 4, 6), key=mx.random.key(0)), axis=-1))
+    alone = Batch(*(values[1:] for values in batch))
+    assert frames_loss(picks, batch).item() == pytest.approx(frames_loss(picks[1:], alone).item(), abs=1e-6)
+    none = Batch(*(values[:1] for values in batch))
+    assert frames_loss(picks[:1], none).item() == 0
 
 
 def test_the_command(table, tmp_path, capsys):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import sys
 import tempfile
 import threading
 import time
@@ -20,12 +21,14 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, Value
 
-from builders.schema import SEGMENTS
-from features.card import FeatureCard
-from features.clock import FrameClock
-from features.columns import to_arrow
-from probes.context import fit
-from probes.examples import Examples
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # in its own folder `probes.py` hides the package
+
+from builders.schema import SEGMENTS  # noqa: E402
+from features.card import FeatureCard  # noqa: E402
+from features.clock import FrameClock  # noqa: E402
+from features.columns import to_arrow  # noqa: E402
+from probes.context import fit  # noqa: E402
+from probes.examples import Examples  # noqa: E402
 
 CLOCK = FrameClock(hop=160, offset=80, field=160, padded=True)
 FRAMES = 1270  # per utterance: 18,482,968 frames in 14,542 utterances

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -12,7 +13,18 @@ from features.card import FeatureCard
 from features.columns import matrices
 from features.pooling import frame_ranges, segment_centres, segment_means
 from probes.errors import ProbeError
-from probes.frames import BATCH_ROWS, COLUMNS, FrameTable, Part, assemble, check, corpora, frame_table, triphones
+from probes.frames import (
+    BATCH_ROWS,
+    Chosen,
+    FrameTable,
+    Part,
+    assembled,
+    batches,
+    check,
+    corpora,
+    frame_tables,
+    triphones,
+)
 from probes.labels import Labeller, Silence
 from probes.segments import NANOSECONDS, TierSegments, tier_segments
 from probes.tables import label_column
@@ -64,53 +76,72 @@ class Examples:
         return Labeller(self.target, silence=self.silence, phone_set=self.phone_set, inventory=self.inventory)
 
     def table(self, dataset: Dataset, column: str, rows: np.ndarray, *, context: bool = False) -> FrameTable:
-        """Gather the examples of a feature column out of some rows.
+        """Gather the examples of a feature column out of some rows: `tables` of one column."""
+        return self.tables(dataset, [column], rows, context=context)[0]
+
+    def tables(
+        self, dataset: Dataset, columns: Sequence[str], rows: np.ndarray, *, context: bool = False
+    ) -> list[FrameTable]:
+        """Gather the examples of feature columns of one clock out of some rows, in one pass over the table.
 
         Parameters
         ----------
         dataset : Dataset
             Manifest and feature columns.
-        column : str
+        columns : sequence of str
         rows : np.ndarray [shape=(n,), int64]
         context : bool
             Whether the frames around the labelled ones are kept; frames only.
 
+        Returns
+        -------
+        list of FrameTable
+            One a column; labels and the like are the same arrays where the examples are the same.
+
         Raises
         ------
         ProbeError
-            If the column has no such examples, or none has a label.
+            If a column has no such examples, or none has a label.
         """
         if self.kind == "frames":
-            return frame_table(
-                dataset, column, rows=rows, tier=self.target, silence=self.silence, phone_set=self.phone_set,
+            return frame_tables(
+                dataset, columns, rows=rows, tier=self.target, silence=self.silence, phone_set=self.phone_set,
                 max_frames=self.max_frames, seed=self.seed, inventory=self.inventory, context=context,
             )  # fmt: skip
         if context:
             raise ProbeError(f"a probe of frames in their context needs examples='frames', not {self.kind!r}")
-        card = check(dataset, column, kind=self.kind, tier=self.target)
+        cards = [check(dataset, column, kind=self.kind, tier=self.target) for column in columns]
         gather = self._utterances if self.kind == "utterances" else self._segments
-        return gather(dataset, column, card, rows)
+        return gather(dataset, columns, cards, rows)
 
-    def _segments(self, dataset: Dataset, column: str, card: FeatureCard, rows: np.ndarray) -> FrameTable:
-        labeller, parts = self.labeller(), []
-        manifest = dataset.select_columns(list(COLUMNS)).with_format("arrow")
-        for start in range(0, len(dataset), BATCH_ROWS):
-            batch = slice(start, min(start + BATCH_ROWS, len(dataset)))
-            values, lengths = matrices(dataset, column, batch)
-            segments = tier_segments(manifest[batch]["segments"], self.target, every=card.axis == "segment")
-            codes = labeller.codes(segments, corpora(manifest[batch]))
-            if card.axis == "frame":
-                values = pooled_segments(values, lengths, segments, card, self.kind)
-            elif len(values) != len(codes):
-                raise ProbeError(f"column {column!r} has other segments than the tier {self.target!r}: encode it again")
-            there = ~np.isnan(values[:, 0]) if len(values) else np.zeros(0, dtype=bool)
-            keep = np.flatnonzero((codes >= 0) & there & np.isin(segments.rows + start, rows))
-            types = triphones(codes, segments.rows)
-            parts.append(Part(values[keep], codes[keep], segments.rows[keep] + start, types[keep]))
+    def _segments(
+        self, dataset: Dataset, columns: Sequence[str], cards: list[FeatureCard], rows: np.ndarray
+    ) -> list[FrameTable]:
+        labeller, parts = self.labeller(), [[] for _ in columns]
+        every = cards[0].axis == "segment"
+        for batch, manifest, wanted in batches(dataset, rows):
+            segments = tier_segments(manifest["segments"], self.target, every=every)
+            codes = labeller.codes(segments, corpora(manifest))
+            types, chosen = triphones(codes, segments.rows), None
+            for own, column, card in zip(parts, columns, cards, strict=True):
+                values, lengths = matrices(dataset, column, batch)
+                if not every:
+                    values = pooled_segments(values, lengths, segments, card, self.kind)
+                elif len(values) != len(codes):
+                    raise ProbeError(
+                        f"column {column!r} has other segments than the tier {self.target!r}: encode it again"
+                    )
+                there = ~np.isnan(values[:, 0]) if len(values) else np.zeros(0, dtype=bool)
+                keep = np.flatnonzero((codes >= 0) & there & wanted[segments.rows])
+                if chosen is None or not np.array_equal(keep, chosen.keep):
+                    chosen = Chosen(keep, codes[keep], segments.rows[keep], types[keep])
+                own.append(chosen.part(values, batch.start))
         ordered = self.target == "phones"
-        return assemble(dataset, column, self.target, parts, labeller.classes, ordered=ordered)
+        return assembled(dataset, columns, self.target, parts, labeller.classes, ordered=ordered)
 
-    def _utterances(self, dataset: Dataset, column: str, card: FeatureCard, rows: np.ndarray) -> FrameTable:
+    def _utterances(
+        self, dataset: Dataset, columns: Sequence[str], cards: list[FeatureCard], rows: np.ndarray
+    ) -> list[FrameTable]:
         names = label_column(dataset, self.target)
         classes, codes = np.unique([names[row] for row in rows], return_inverse=True)
         code = np.full(len(dataset), -1)
@@ -118,17 +149,18 @@ class Examples:
         # what a control task gives one label: a speaker, or where speakers are the task an utterance
         told = label_column(dataset, "id" if self.target == "speaker_id" else "speaker_id")
         types = np.unique([str(name) for name in told], return_inverse=True)[1]
-        parts = []
+        parts: list[list[Part]] = [[] for _ in columns]
         for start in range(0, len(dataset), BATCH_ROWS):
-            batch = slice(start, min(start + BATCH_ROWS, len(dataset)))
-            values, lengths = matrices(dataset, column, batch)
-            ends = np.cumsum(lengths)
-            means = segment_means(values, ends - lengths, ends)
-            own = np.arange(batch.start, batch.stop)
-            keep = np.flatnonzero((code[batch] >= 0) & (lengths > 0))
-            parts.append(Part(means[keep], code[own[keep]], own[keep], types[own[keep]]))
-        classes = [str(name) for name in classes]
-        return assemble(dataset, column, self.target, parts, classes, ordered=True, most=MOST_LABELS)
+            batch, chosen = slice(start, min(start + BATCH_ROWS, len(dataset))), None
+            for own, column in zip(parts, columns, strict=True):
+                values, lengths = matrices(dataset, column, batch)
+                keep = np.flatnonzero((code[batch] >= 0) & (lengths > 0))
+                if chosen is None or not np.array_equal(keep, chosen.keep):
+                    chosen = Chosen(keep, code[batch][keep], keep, types[batch][keep])
+                ends = np.cumsum(lengths)
+                own.append(chosen.part(segment_means(values, ends - lengths, ends), start))
+        named = [str(name) for name in classes]
+        return assembled(dataset, columns, self.target, parts, named, ordered=True, most=MOST_LABELS)
 
 
 def pooled_segments(

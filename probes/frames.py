@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -107,41 +107,90 @@ def frame_table(
     ProbeError
         If the table lacks a column or the tier, or a label is unknown to the corpus' phone set.
     """
-    card = check(dataset, column, max_frames)
+    return frame_tables(
+        dataset, [column], tier=tier, silence=silence, phone_set=phone_set, max_frames=max_frames, rows=rows, seed=seed,
+        inventory=inventory, context=context,
+    )[0]  # fmt: skip
+
+
+def frame_tables(
+    dataset: Dataset, columns: Sequence[str], *, tier: str = "phones", silence: Silence = "keep",
+    phone_set: str | None = None, max_frames: int | None = None, rows: np.ndarray | None = None, seed: int = 0,
+    inventory: str = "39", context: bool = False,
+) -> list[FrameTable]:  # fmt: skip
+    """Gather the same frames of several columns of one clock, in one pass: arguments and errors of `frame_table`.
+
+    Labels are found once for all columns whose utterances have equally many frames.
+    """
+    clocks = [check(dataset, column, max_frames).clock for column in columns]
+    if len(set(clocks)) > 1:
+        raise ProbeError(f"columns {list(columns)} have different clocks: gather each clock by itself")
     labeller = Labeller(tier, silence=silence, phone_set=phone_set, inventory=inventory)
+
+    def choose(manifest: pa.Table, lengths: np.ndarray) -> Chosen:
+        labels, utterance, types = _labels(manifest, tier, clocks[0], lengths, labeller)
+        keep = labels >= 0
+        if max_frames is not None:
+            keep &= drawn(manifest["id"].to_pylist(), utterance, keep, max_frames, seed)
+        keep = np.flatnonzero(keep)
+        return Chosen(keep, labels[keep], utterance[keep], types[keep])
+
+    parts: list[list[Part]] = [[] for _ in columns]
+    for batch, manifest, wanted in batches(dataset, rows):
+        chosen, counted = None, None
+        for own, column in zip(parts, columns, strict=True):
+            values, lengths = matrices(dataset, column, batch)
+            if chosen is None or not np.array_equal(lengths, counted):
+                chosen, counted = choose(manifest, lengths).of(wanted), lengths
+            own.append(chosen.part(values, batch.start, lengths if context else None))
+    return assembled(dataset, columns, tier, parts, labeller.classes, ordered=tier == "phones")
+
+
+def batches(dataset: Dataset, rows: np.ndarray | None) -> Iterator[tuple[slice, pa.Table, np.ndarray]]:
+    """Yield the slice, the manifest and, for each row, whether it is wanted, of batches with a wanted row."""
     wanted = np.ones(len(dataset), dtype=bool) if rows is None else np.isin(np.arange(len(dataset)), rows)
     manifest = dataset.select_columns(list(COLUMNS)).with_format("arrow")
-    parts: list[Part] = []
-    spans = np.zeros((len(dataset), 2), dtype=np.int64)
     for start in range(0, len(dataset), BATCH_ROWS):
         batch = slice(start, min(start + BATCH_ROWS, len(dataset)))
-        if not wanted[batch].any():
-            continue
-        values, lengths = matrices(dataset, column, batch)
-        labels, utterance, types = _labels(manifest[batch], tier, card.clock, lengths, labeller)
-        keep = (labels >= 0) & wanted[batch][utterance]
-        if max_frames is not None:
-            keep &= drawn(manifest[batch]["id"].to_pylist(), utterance, keep, max_frames, seed)
-        keep = np.flatnonzero(keep)
-        place = None
-        if context:
-            ends = spans[:start].max(initial=0) + np.cumsum(lengths)
-            spans[batch] = np.stack([ends - lengths, ends], axis=1)
-            place = keep + ends[0] - lengths[0]
-        parts.append(
-            Part(values if context else values[keep], labels[keep], utterance[keep] + start, types[keep], place)
-        )
-    return assemble(dataset, column, tier, parts, labeller.classes, ordered=tier == "phones", spans=spans)
+        if wanted[batch].any():
+            yield batch, manifest[batch], wanted[batch]
 
 
 class Part(NamedTuple):
-    """The examples of some rows, as in `FrameTable`."""
+    """The examples of some rows, as in `FrameTable`.
+
+    lengths : np.ndarray [shape=(rows,), int64] or None
+        Frames of each of the rows from `start` on, with context: `place` counts within `values` then.
+    """
 
     values: np.ndarray
     labels: np.ndarray
     utterance: np.ndarray
     types: np.ndarray
     place: np.ndarray | None = None
+    start: int = 0
+    lengths: np.ndarray | None = None
+
+
+class Chosen(NamedTuple):
+    """Rows of a batch's values that are examples; of each its label, its row of the table in the batch, its type."""
+
+    keep: np.ndarray
+    labels: np.ndarray
+    utterance: np.ndarray
+    types: np.ndarray
+
+    def of(self, wanted: np.ndarray) -> Chosen:
+        """Return those whose row of the table is wanted."""
+        own = wanted[self.utterance]
+        return self if own.all() else Chosen(*(array[own] for array in self))
+
+    def part(self, values: np.ndarray, start: int, lengths: np.ndarray | None = None) -> Part:
+        """Take them out of the values of a column; with `lengths` all values stay."""
+        told = (self.labels, self.utterance + start, self.types)
+        if lengths is None:
+            return Part(values[self.keep], *told)
+        return Part(values, *told, self.keep, start, lengths)
 
 
 def check(
@@ -220,17 +269,34 @@ def mixed(values: np.ndarray) -> np.ndarray:
     return values ^ (values >> np.uint64(31))
 
 
-def assemble(
-    dataset: Dataset, column: str, target: str, parts: list[Part], classes: Sequence[str],
-    *, ordered: bool, most: int = MOST_CLASSES, spans: np.ndarray | None = None,
-) -> FrameTable:  # fmt: skip
-    """Join the parts of a table; classes that have no order of their own are sorted.
+def assembled(
+    dataset: Dataset, columns: Sequence[str], target: str, parts: list[list[Part]], classes: Sequence[str],
+    *, ordered: bool, most: int = MOST_CLASSES,
+) -> list[FrameTable]:  # fmt: skip
+    """Join the parts of each column; columns with the same examples share all arrays but the values.
+
+    The parts are taken out of their lists, so that at most one column is in memory twice.
 
     Raises
     ------
     ProbeError
         If there is no example, or too many classes.
     """
+    made: list[FrameTable] = []
+    first = [part.labels for part in parts[0]]
+    for column, own in zip(columns, parts, strict=True):
+        if made and all(part.labels is labels for part, labels in zip(own, first, strict=True)):
+            made.append(replace(made[0], values=np.concatenate([part.values for part in own])))
+        else:
+            made.append(_assembled(dataset, column, target, own, classes, ordered=ordered, most=most))
+        own.clear()
+    return made
+
+
+def _assembled(
+    dataset: Dataset, column: str, target: str, parts: list[Part], classes: Sequence[str], *, ordered: bool, most: int
+) -> FrameTable:
+    """Join the parts of one table; classes that have no order of their own are sorted."""
     if len(classes) > most:
         raise ProbeError(f"{target!r} has {len(classes)} labels: a probe takes at most {most}")
     if not sum(len(part.labels) for part in parts):
@@ -240,7 +306,7 @@ def assemble(
     names = plain(dataset, "speaker_id")
     voices = [UNKNOWN if name is None else name for name in names]
     speakers, speaker = np.unique(np.asarray(voices, dtype=str), return_inverse=True)
-    context = parts[0].place is not None
+    place, spans = _places(parts, len(dataset)) if parts[0].place is not None else (None, None)
     return FrameTable(
         values=values,
         labels=np.argsort(order)[labels],
@@ -249,6 +315,17 @@ def assemble(
         classes=tuple(classes[code] for code in order),
         speakers=tuple(speakers.tolist()),
         types=types,
-        place=np.concatenate([part.place for part in parts]) if context else None,
-        spans=spans if context else None,
+        place=place,
+        spans=spans,
     )
+
+
+def _places(parts: list[Part], rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return `place` and `spans` of a table with context."""
+    spans, places, before = np.zeros((rows, 2), dtype=np.int64), [], 0
+    for part in parts:
+        ends = before + np.cumsum(part.lengths)
+        spans[part.start : part.start + len(ends)] = np.stack([ends - part.lengths, ends], axis=1)
+        places.append(part.place + before)
+        before += len(part.values)
+    return np.concatenate(places), spans

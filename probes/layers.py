@@ -1,9 +1,16 @@
-"""What is probed at a time: one column, or all layers of an encoder together."""
+"""What is probed at a time: one column, or all layers of an encoder together; and what is read at a time.
+
+Columns of one clock are gathered in one pass over the table, as many as fit into a share of the free memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
@@ -14,6 +21,7 @@ from probes.examples import Examples
 from probes.frames import FrameTable
 
 ALL = "all"  # the layer that results of all layers together stand under
+SHARE = 1 / 4  # of the free memory, for the columns of one pass: a probe copies the column that it learns from
 
 
 @dataclass(frozen=True)
@@ -54,24 +62,85 @@ def jobs(columns: Mapping[str, FeatureCard], together: bool) -> list[Job]:
     return made
 
 
-def gathered(dataset: Dataset, job: Job, examples: Examples, rows: np.ndarray, *, context: bool) -> FrameTable:
-    """Return the examples of a job.
+def frame_tables(
+    dataset: Dataset, work: list[Job], examples: Examples, rows: np.ndarray, *, context: bool
+) -> Iterator[tuple[Job, FrameTable]]:
+    """Yield each job with its examples; the columns of several jobs come from one pass over the table.
 
-    Of several layers `values` has the shape (examples, layers, width), layers in the order of the job.
+    Of a job of several layers `values` has the shape (examples, layers, width), layers in the order of the job.
 
     Raises
     ------
     ProbeError
         If a column has no such examples.
     """
-    tables = (examples.table(dataset, column, rows, context=context) for column in job.columns)
-    first = next(tables)
-    if job.card.layer != ALL:
-        return first
-    values = np.empty((len(first.values), len(job.columns), first.values.shape[1]), first.values.dtype)
-    values[:, 0] = first.values
-    for place, table in enumerate(tables, start=1):
-        if len(table.values) != len(values):
-            raise ProbeError("layers of one encoder have different numbers of frames: encode them again")
-        values[:, place] = table.values
+    single = {job.name: job for job in work if job.card.layer != ALL}
+    for names in portions(dataset, {name: job.card for name, job in single.items()}, examples):
+        with naming(names[0]):
+            tables = examples.tables(dataset, names, rows, context=context)[::-1]
+        for name in names:
+            yield single[name], tables.pop()  # no longer held here
+    for job in work:
+        if job.card.layer == ALL:
+            with naming(job.name):
+                table = _together(dataset, job, examples, rows, context)
+            yield job, table
+
+
+def portions(dataset: Dataset, columns: Mapping[str, FeatureCard], examples: Examples) -> list[list[str]]:
+    """Cut columns into lists that are gathered in one pass: of one clock, within the budget, one column at least."""
+    made: list[list[str]] = []
+    most, held, before = budget(), 0.0, None
+    for name, card in columns.items():
+        size, kind = _bytes(dataset, name, card, examples), (card.clock, card.axis, card.pool)
+        if before != kind or held + size > most:
+            made.append([])
+            held = 0.0
+        made[-1].append(name)
+        held, before = held + size, kind
+    return made
+
+
+def budget() -> float:
+    """Return the bytes that columns of one pass may take: `SHARE` of what the kernel says is free.
+
+    Where it does not say (macOS), of half of the machine's memory.
+    """
+    try:
+        free = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(encoding="ascii"))
+    except OSError:
+        free = None
+    bytes_free = int(free[1]) << 10 if free else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
+    return SHARE * bytes_free
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Put the name of a column before an error that does not have it."""
+    try:
+        yield
+    except ProbeError as error:
+        raise ProbeError(str(error) if name in str(error) else f"{name}: {error}") from None
+
+
+def _bytes(dataset: Dataset, name: str, card: FeatureCard, examples: Examples) -> float:
+    """Return the most that the examples of a column can take in memory; no value is read for it."""
+    stored = dataset.data.column(name).nbytes * len(dataset) / max(1, len(dataset.data))  # fewer rows after a selection
+    as_stored = examples.kind == "frames" and card.dtype != "int8"  # means and what was int8 are float32
+    return stored if as_stored else stored * 4 / np.dtype(card.dtype).itemsize
+
+
+def _together(dataset: Dataset, job: Job, examples: Examples, rows: np.ndarray, context: bool) -> FrameTable:
+    values, first = None, None
+    places = {name: place for place, name in enumerate(job.columns)}
+    for names in portions(dataset, job.columns, examples):
+        tables = examples.tables(dataset, names, rows, context=context)[::-1]
+        for name in names:
+            table = tables.pop()
+            if values is None:
+                values = np.empty((len(table.values), len(places), table.values.shape[1]), table.values.dtype)
+                first = table
+            if len(table.values) != len(values):
+                raise ProbeError("layers of one encoder have different numbers of frames: encode them again")
+            values[:, places[name]] = table.values
     return replace(first, values=values)

@@ -18,7 +18,7 @@ from builders.cache import writing
 from features.blas import import_mlx
 from probes.errors import ProbeError
 from probes.frames import FrameTable
-from probes.objective import Objective, chunks, standardisation, unpack
+from probes.objective import Objective, best_class, chunks, standardisation, standardised, to_device, unpack
 from probes.solver import Solver, first_guess
 
 import_mlx()  # says in one line what is missing where MLX has no backend
@@ -77,11 +77,10 @@ class LinearProbe:
         """
         if values.ndim != 2 or values.shape[1] != len(self.mean):
             raise ProbeError(f"frames of shape {values.shape}: this probe expects a width of {len(self.mean)}")
-        weights, bias = mx.array(self.weights), mx.array(self.bias)
         parts = [np.zeros(0, dtype=np.int64)]
         for part in chunks(*values.shape):
-            inputs = mx.array((values[part].astype(np.float32) - self.mean) / self.scale)
-            parts.append(np.asarray(mx.argmax(mx.addmm(bias, inputs, weights), axis=1)).astype(np.int64))
+            inputs = to_device(standardised(values[part], self.mean, self.scale))
+            parts.append(best_class(inputs, self.weights, self.bias))
         return self.known[np.concatenate(parts)]
 
     def describe(self) -> dict[str, float]:
@@ -157,19 +156,20 @@ def fit(
     known = np.unique(table.labels[train])
     if len(known) < 2 or not len(validation):
         raise ProbeError(f"{len(known)} classes in train, {len(validation)} frames to tune on: more data is needed")
-    values, labels = table.values[train], np.searchsorted(known, table.labels[train])
-    mean, scale = standardisation(values)
+    labels = np.searchsorted(known, table.labels[train])
+    mean, scale = standardisation(table.values, train)
     if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
         raise ProbeError("the features hold values that are not finite: encode them again with dtype float32")
-    learning = Solver(Objective(values, labels, mean, scale, len(known)))
-    start = first_guess(values, labels, mean, scale, len(known), max(decays))
+    learning = Solver(Objective(table.values, labels, mean, scale, len(known), train))
+    start = first_guess(table.values, labels, mean, scale, len(known), max(decays), train)
     theta, decay = _choose(learning, start, table, validation, mean, scale, known, decays)
     if refit:
         tuning = validation[np.isin(table.labels[validation], known)]
-        values = np.concatenate([values, table.values[tuning]])
-        labels = np.concatenate([labels, np.searchsorted(known, table.labels[tuning])])
-        del learning  # its copy of the train frames
-        learning = Solver(Objective(values, labels, mean, scale, len(known)))
+        both = np.concatenate([train, tuning])
+        del learning  # its inputs
+        learning = Solver(
+            Objective(table.values, np.searchsorted(known, table.labels[both]), mean, scale, len(known), both)
+        )
     theta = learning.minimise(theta, decay, tolerance=FINE)
     weights, bias = (part.astype(np.float32) for part in unpack(theta, len(known)))
     return LinearProbe(weights, bias, mean, scale, known, table.classes, decay, dict(details or {}))
@@ -185,7 +185,7 @@ def _choose(
         return theta, decays[0]
     codes = np.full(len(table.classes), -1)  # -1: not in train, always wrong
     codes[known] = np.arange(len(known))
-    tuning = Objective(table.values[validation], codes[table.labels[validation]], mean, scale, len(known))
+    tuning = Objective(table.values, codes[table.labels[validation]], mean, scale, len(known), validation)
     best, chosen = -1.0, (theta, decays[0])
     for decay in sorted(decays, reverse=True):
         theta = learning.minimise(theta, decay, tolerance=COARSE)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
-from threadpoolctl import ThreadpoolController
 
 from probes.objective import standardisation, unpack
-from probes.solver import OWN_BLAS
+from probes.solver import scarce_threads
 
 DECAYS = (10.0, 1.0, 1e-1, 1e-2, 1e-3)  # that validation chooses from
 STEPS, MEMORY, TOLERANCE = 500, 20, 1e-9  # of L-BFGS
@@ -43,7 +42,7 @@ def fit_questions(values: np.ndarray, truth: np.ndarray, decay: float, start: np
 
     begin = np.zeros((values.shape[1] + 1) * questions) if start is None else start
     options = {"maxiter": STEPS, "maxcor": MEMORY, "ftol": TOLERANCE, "gtol": 1e-6}
-    with ThreadpoolController().select(prefix=OWN_BLAS).limit(limits=1):  # see `probes.solver`
+    with scarce_threads():
         return minimize(loss, begin, jac=True, method="L-BFGS-B", options=options).x
 
 

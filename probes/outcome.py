@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +91,73 @@ class Outcome:
         return {"n_train": self.n_train, "n_test": int(self.majority[:, 1].sum())}
 
 
+@dataclass(frozen=True)
+class Task:
+    """What all columns of one clock share: the examples' folds, who is tested, the baseline and the control tasks.
+
+    labels, utterance : np.ndarray [shape=(examples,), int64]
+        Of the examples, see `FrameTable`.
+    folds : sequence of Fold
+        Indices of examples.
+    tested : np.ndarray [shape=(n,), int64]
+        Test examples of all folds, one fold after another.
+    groups : np.ndarray [shape=(n,), int64]
+        Index into `units` of each.
+    units : tuple of str
+        Test speakers; utterances where there is one test speaker.
+    speakers : int
+    majority : np.ndarray [shape=(groups, 3, classes), int64]
+        See `Outcome`.
+    controls : dict of int to np.ndarray
+        Labels of the control task by seed, drawn when they are first asked for.
+    """
+
+    labels: np.ndarray
+    utterance: np.ndarray
+    folds: Sequence[Fold]
+    tested: np.ndarray
+    groups: np.ndarray
+    units: tuple[str, ...]
+    speakers: int
+    majority: np.ndarray
+    controls: dict[int, np.ndarray]
+
+    @classmethod
+    def of(cls, frames: FrameTable, folds: Sequence[Fold]) -> Task:
+        """Take it from the examples of one column.
+
+        Raises
+        ------
+        ProbeError
+            If a fold has nothing to train or to test on.
+        """
+        for number, fold in enumerate(folds):
+            if not len(fold.train) or not len(fold.test):
+                raise ProbeError(
+                    f"fold {number} has {len(fold.train)} train and {len(fold.test)} test frames: use fewer folds"
+                )
+        tested = np.concatenate([fold.test for fold in folds])
+        groups, units, speakers = _groups(frames, tested)
+        labels = frames.labels
+        guessed = np.concatenate([np.full(len(f.test), np.bincount(labels[f.train]).argmax()) for f in folds])
+        majority = tallies(labels[tested], guessed, len(frames.classes), groups)
+        return cls(labels, frames.utterance, folds, tested, groups, units, speakers, majority, {})
+
+    def fits(self, frames: FrameTable) -> bool:
+        """Return whether a column has the same examples."""
+        pairs = ((self.labels, frames.labels), (self.utterance, frames.utterance))
+        return all(own is other or np.array_equal(own, other) for own, other in pairs)
+
+    def control(self, frames: FrameTable, seed: int) -> FrameTable:
+        """Return the examples of a column with the labels of the control task."""
+        if seed not in self.controls:
+            self.controls[seed] = control_table(frames, seed).labels
+        return replace(frames, labels=self.controls[seed])
+
+
 def outcome(
     frames: FrameTable,
-    folds: Sequence[Fold],
+    task: Task,
     *,
     probe: Probe,
     column: str,
@@ -107,8 +171,8 @@ def outcome(
     Parameters
     ----------
     frames : FrameTable
-    folds : sequence of Fold
-        Indices of examples, see `example_folds`.
+    task : Task
+        Of the same examples.
     probe : Probe
     column : str
         Name of the feature column, for saved probes.
@@ -121,15 +185,8 @@ def outcome(
     save : path, optional
         Folder for the trained probes of the first seed, ``<column>.fold<k>``.
     """
-    for number, fold in enumerate(folds):
-        if not len(fold.train) or not len(fold.test):
-            raise ProbeError(
-                f"fold {number} has {len(fold.train)} train and {len(fold.test)} test frames: use fewer folds"
-            )
-    tested = np.concatenate([fold.test for fold in folds])
-    groups, units, speakers = _groups(frames, tested)
+    folds, tested, groups = task.folds, task.tested, task.groups
     truth, classes = frames.labels[tested], len(frames.classes)
-    guessed = np.concatenate([np.full(len(f.test), np.bincount(frames.labels[f.train]).argmax()) for f in folds])
     runs, controls, chosen, confusion = [], [], [], None
     for turn, seed in enumerate(seeds):
         if not turn or not probe.deterministic:
@@ -140,16 +197,16 @@ def outcome(
                 confusion = confusions(truth, answered, classes)[0]
         runs.append(tallies(truth, answered, classes, groups))
         if control:
-            task = control_table(frames, seed)
-            answered_control, _ = _train(task, folds, probe, seed, {}, None)
-            controls.append(tallies(task.labels[tested], answered_control, classes, groups))
+            other = task.control(frames, seed)
+            answered_control, _ = _train(other, folds, probe, seed, {}, None)
+            controls.append(tallies(other.labels[tested], answered_control, classes, groups))
     return Outcome(
         tallies=np.stack(runs),
-        majority=tallies(truth, guessed, classes, groups),
+        majority=task.majority,
         control=np.stack(controls) if controls else None,
         confusion=confusion,
-        units=units,
-        test_speakers=speakers,
+        units=task.units,
+        test_speakers=task.speakers,
         n_train=round(float(np.mean([len(fold.train) for fold in folds]))),
         chosen={name: _mean(name, [one[name] for one in chosen]) for name in chosen[0]},
     )

@@ -18,8 +18,8 @@ from probes.errors import ProbeError
 from probes.examples import Examples, Kind
 from probes.frames import FrameTable
 from probes.labels import Silence
-from probes.layers import Job, gathered, jobs
-from probes.outcome import Outcome, example_folds, outcome, published_folds
+from probes.layers import Job, frame_tables, jobs, naming
+from probes.outcome import Outcome, Task, example_folds, outcome, published_folds
 from probes.registry import Probe, probe_of
 from probes.results import MAJORITY, Results
 from probes.splits import Splits
@@ -142,23 +142,24 @@ class Plan:
     save: str | Path | None
 
     def run(self, table: Dataset, work: list[Job], *, progress: bool) -> Results:
-        """Probe one column, or one encoder, after the other."""
+        """Probe one column, or one encoder, after the other; columns of one clock are read in one pass."""
         found: list[dict[str, Any]] = []
         confused: list[dict[str, Any]] = []
         entries: list[Entry] = []
-        with tqdm(work, desc="probing", unit="layer", disable=not progress) as bar:
-            for job in bar:
+        task: Task | None = None
+        with tqdm(total=len(work), desc="probing", unit="layer", disable=not progress) as bar:
+            for job, frames in frame_tables(table, work, self.examples, self.rows, context=self.probe.context):
                 bar.set_postfix_str(job.name)
-                try:
-                    frames = gathered(table, job, self.examples, self.rows, context=self.probe.context)
-                    done = self._trained(frames, job)
-                except ProbeError as error:
-                    raise ProbeError(str(error) if job.name in str(error) else f"{job.name}: {error}") from None
+                with naming(job.name):
+                    if task is None or not task.fits(frames):
+                        task = self._task(frames)
+                    done = self._trained(frames, task, job)
                 drawn = done.drawn(self.draws, self.seed)
                 found += self._rows(done, drawn, frames, job.card, found)
                 values = {name: float(value.mean()) for name, value in done.values().items()}
                 entries.append(Entry(job.card, values, drawn, done.units))
                 confused += _confused(done, frames.classes, job.card)
+                bar.update()
         about = {"probe": self.probe.name, "target": self.examples.target}
         return Results(
             Results.from_rows(found).table,
@@ -166,21 +167,21 @@ class Plan:
             pa.Table.from_pylist(confused) if confused else None,
         )
 
-    def _trained(self, frames: FrameTable, job: Job) -> Outcome:
+    def _task(self, frames: FrameTable) -> Task:
         published = self.protocol == "published"
         folds = published_folds(frames, self.rows, self.seed) if published else example_folds(frames, self.splits)
-        kind = "published" if published else self.splits.kind
-        layers = [card.layer for card in job.columns.values()]
-        cards = {name: json.loads(card.to_json()) for name, card in job.columns.items()}
+        return Task.of(frames, folds)
+
+    def _trained(self, frames: FrameTable, task: Task, job: Job) -> Outcome:
         details = {
-            "split": kind,
+            "split": "published" if self.protocol == "published" else self.splits.kind,
             "card": json.loads(job.card.to_json()),
-            "cards": cards,
+            "cards": {name: json.loads(card.to_json()) for name, card in job.columns.items()},
             "columns": list(job.columns),
-            "layers": layers,
+            "layers": [card.layer for card in job.columns.values()],
         }
         return outcome(
-            frames, folds, probe=self.probe, column=job.name, seeds=range(self.seed, self.seed + self.seeds),
+            frames, task, probe=self.probe, column=job.name, seeds=range(self.seed, self.seed + self.seeds),
             control=self.control, details={**details, "examples": asdict(self.examples)}, save=self.save,
         )  # fmt: skip
 

@@ -6,6 +6,8 @@ thousand times is one matrix product instead of a thousand passes over the frame
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 METRICS = ("accuracy", "macro_f1", "error_reduction")
@@ -109,8 +111,7 @@ def resampled(
     The groups that are drawn follow from their number, `draws` and `seed` alone: what two layers have on the same
     draw can be compared.
     """
-    groups = len(tallied)
-    weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=draws)
+    weights = _weights(len(tallied), draws, seed)
     drawn = [None if one is None else _resampled(weights, one) for one in (tallied, majority, control)]
     return scores(*drawn)
 
@@ -146,10 +147,19 @@ def interval(drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     return tuple(np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2]).tolist())
 
 
+@lru_cache(maxsize=2)  # the same for all layers of a run
+def _weights(groups: int, draws: int, seed: int) -> np.ndarray:
+    """Return how often each group is in each draw, (draws, groups) float64."""
+    drawn = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=draws)
+    weights = drawn.astype(np.float64)
+    weights.flags.writeable = False
+    return weights
+
+
 def _resampled(weights: np.ndarray, tallied: np.ndarray) -> np.ndarray:
     groups, _, classes = tallied.shape
     flat = tallied.reshape(groups, -1).astype(np.float64)
-    return (weights.astype(np.float64) @ flat).reshape(len(weights), 3, classes)
+    return (weights @ flat).reshape(len(weights), 3, classes)
 
 
 def _ratio(above: np.ndarray, below: np.ndarray, *, empty: float = float("nan")) -> np.ndarray:

@@ -8,10 +8,15 @@ Whisper layers this takes 0.8 (upper) to 0.4 (lower, nearly collinear layers) of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import numpy as np
 from scipy.optimize import minimize
 from threadpoolctl import ThreadpoolController
 
+from features.kernels import SLOW_CPU
 from probes.objective import Objective, unpack
 
 SHARE = 0.05  # of the curvature at the start that is left where the probe ends: 0.03 to 0.1 do equally well
@@ -67,24 +72,37 @@ class Solver:
         weights, bias = unpack(start, len(bias_scale))
         inner = np.vstack([(self._axes.T @ weights) / scale, bias / bias_scale]).ravel()
         options = {"maxiter": STEPS, "ftol": tolerance, "gtol": 1e-6, "maxcor": MEMORY}
-        # numpy and scipy each bring a pool of threads that waits by spinning. Beside MLX's own pool that
-        # made a fit 12 times slower on two cores; what is left for them here is small.
-        with ThreadpoolController().select(prefix=OWN_BLAS).limit(limits=1):
+        with scarce_threads():
             found = minimize(loss, inner, jac=True, method="L-BFGS-B", options=options)
         return out(found.x)
 
 
+@contextmanager
+def scarce_threads() -> Iterator[None]:
+    """Keep pools of threads from each other's cores.
+
+    numpy and scipy each bring a pool whose threads wait by spinning, which beside another pool made a fit 12 times
+    slower on two cores. Where numpy makes the products scipy's is limited to one thread, else both are.
+    """
+    pools = ThreadpoolController().select(prefix=OWN_BLAS)
+    numpys = [pool.filepath for pool in pools.lib_controllers if "numpy" in Path(pool.filepath).parent.name]
+    others = [pool.filepath for pool in pools.lib_controllers if not (SLOW_CPU and pool.filepath in numpys)]
+    with pools.select(filepath=others).limit(limits=1):
+        yield
+
+
 def first_guess(
-    values: np.ndarray, labels: np.ndarray, mean: np.ndarray, scale: np.ndarray, classes: int, decay: float
-) -> np.ndarray:
-    """Return where to start on many frames: the minimum on `SAMPLE` of them, zeros where that saves little.
+    values: np.ndarray, labels: np.ndarray, mean: np.ndarray, scale: np.ndarray, classes: int, decay: float,
+    which: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Return where to start: on many frames the minimum on `SAMPLE` of them, else no weights and the shares as bias.
 
     It costs the evaluations of a small objective and saves a quarter of those of the whole one. A closed-form start
-    (linear discriminants) saves none where classes are not Gaussian: its loss is far above that of zeros.
+    (linear discriminants) saves none where classes are not Gaussian: its loss is far above that of no weights.
 
     Parameters
     ----------
-    values, labels, mean, scale, classes
+    values, labels, mean, scale, classes, which
         As in `Objective`.
     decay : float >= 0
 
@@ -92,8 +110,10 @@ def first_guess(
     -------
     np.ndarray [shape=((width + 1) * classes,), float64]
     """
-    start, step = np.zeros((values.shape[1] + 1) * classes), len(values) // SAMPLE
+    start, step = np.zeros((values.shape[1] + 1, classes)), len(labels) // SAMPLE
+    start[-1] = np.log(np.maximum(np.bincount(labels, minlength=classes), 1) / len(labels))
     if step < SAVES:
-        return start
-    small = Objective(values[::step], labels[::step], mean, scale, classes)
-    return Solver(small).minimise(start, decay, tolerance=FIRST)
+        return start.ravel()
+    rows = np.arange(len(values)) if which is None else which
+    small = Objective(values, labels[::step], mean, scale, classes, rows[::step])
+    return Solver(small).minimise(start.ravel(), decay, tolerance=FIRST)

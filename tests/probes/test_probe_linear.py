@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from probes import ProbeError, objective, solver
 from probes.frames import FrameTable
 from probes.linear import DECAYS, LinearProbe, fit
 from probes.objective import Objective, cpu_cross_entropy, mlx_cross_entropy, standardisation
 from probes.solver import Solver, first_guess
-
-import mlx.core as mx  # isort: skip  after features, which brings it a fast BLAS
 
 
 def blobs(frames: int = 3000, classes: int = 8, width: int = 20, *, spread: float = 2.0, seed: int = 0) -> FrameTable:
@@ -92,11 +92,11 @@ def test_loss_and_gradient_equal_numpy_in_double_precision(entropy, monkeypatch)
 
 @pytest.mark.parametrize("entropy", [mlx_cross_entropy, cpu_cross_entropy])
 def test_large_logits_neither_overflow_nor_underflow(entropy):
-    inputs, weights = mx.array([[1000.0], [-1000.0]]), mx.array([[1.0, -1.0]])
-    losses, gradient, excess = entropy(inputs, mx.array([0, 0]), weights, mx.zeros(2))
-    assert np.asarray(losses).tolist() == [0.0, 2000.0]
-    assert np.asarray(gradient).tolist() == [[1000.0, -1000.0]]
-    assert np.asarray(excess).tolist() == [-1.0, 1.0]
+    inputs, weights = np.array([[1000.0], [-1000.0]], np.float32), np.array([[1.0, -1.0]], np.float32)
+    losses, gradient, excess = entropy(inputs, np.array([0, 0]), weights, np.zeros(2, np.float32))
+    assert losses.tolist() == [0.0, 2000.0]
+    assert gradient.tolist() == [[1000.0, -1000.0]]
+    assert excess.tolist() == [-1.0, 1.0]
 
 
 def test_chunks_and_half_precision_give_the_same_loss(monkeypatch):
@@ -131,6 +131,21 @@ def test_the_solver_ends_where_the_gradient_is_flat_from_any_start():
     ends = [solver.minimise(scale * draw.normal(size=44), 0.01, tolerance=1e-9) for scale in (0, 1)]
     assert all(np.abs(learning(end, 0.01)[1]).max() < 1e-3 for end in ends)
     np.testing.assert_allclose(ends[0].reshape(11, 4)[:-1], ends[1].reshape(11, 4)[:-1], atol=0.02)
+
+
+def test_only_the_pool_that_makes_the_products_keeps_its_threads(monkeypatch):
+    def threads():
+        pools = (pool for pool in threadpool_info() if pool["prefix"] == solver.OWN_BLAS)
+        return {Path(pool["filepath"]).parent.name: pool["num_threads"] for pool in pools}
+
+    with threadpool_limits(2):
+        if set(threads()) != {"numpy.libs", "scipy.libs"}:
+            pytest.skip("numpy and scipy are not from wheels with a BLAS of their own")
+        for slow_cpu, kept in ((True, 2), (False, 1)):
+            monkeypatch.setattr(solver, "SLOW_CPU", slow_cpu)
+            with solver.scarce_threads():
+                assert threads() == {"numpy.libs": kept, "scipy.libs": 1}
+            assert threads() == {"numpy.libs": 2, "scipy.libs": 2}
 
 
 def test_refitting_learns_from_validation_and_keeps_the_decay():
@@ -203,4 +218,6 @@ def test_a_first_guess_on_a_sample_saves_evaluations_and_ends_at_the_same_minimu
     assert same == pytest.approx(loss, rel=1e-5)
     assert warm < cold
     few = table.values[:3000], table.labels[:3000]
-    assert not first_guess(*few, mean, scale, 8, 1e-3).any()  # of so few frames it would save nothing
+    plain = first_guess(*few, mean, scale, 8, 1e-3).reshape(21, 8)  # of so few frames it would save nothing
+    assert not plain[:-1].any()
+    np.testing.assert_allclose(np.exp(plain[-1]), np.bincount(few[1]) / 3000)

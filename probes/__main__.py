@@ -10,7 +10,7 @@ from pathlib import Path
 
 EXAMPLE = "example: python -m probes tables/timit --tier phones --out results/timit"
 # modules with parser and run
-COMMANDS = {"apply": "apply", "report": "report", "words": "words_command", "regression": "regression"}
+COMMANDS = {name: name for name in ("apply", "report", "regression", "suite")} | {"words": "words_command"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

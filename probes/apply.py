@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, DatasetDict, Features, Value
+from datasets import Dataset, DatasetDict, Features, List, Value
 
 from builders.schema import SEGMENTS
 from features.card import FeatureCard, cards
@@ -22,6 +22,8 @@ from probes.errors import ProbeError
 from probes.examples import pooled_segments
 from probes.frames import BATCH_ROWS, FrameTable
 from probes.outcome import answers
+from probes.questions import Questions
+from probes.registry import probe_names
 from probes.segments import NANOSECONDS, tier_segments
 
 EXAMPLE = (
@@ -44,10 +46,19 @@ def load(path: str | Path) -> Any:
     if not sidecar.exists():
         raise ProbeError(f"no probe at {path}: expected {sidecar.name}, which `python -m probes --save-probes` writes")
     about = json.loads(sidecar.read_text(encoding="utf-8"))
-    trained = import_module(f"probes.{about['probe']}").load(path)
+    module = import_module(f"probes.{about['probe']}") if about.get("probe") in probe_names() else None
+    if not hasattr(module, "load"):
+        raise ProbeError(
+            f"{sidecar} is of {about.get('probe')!r}, which cannot be applied: expected one of {_loadable()}"
+        )
+    trained = module.load(path)
     if not {"card", "examples"} <= set(trained.details):
         raise ProbeError(f"{sidecar} does not say which features the probe is for: train it again with --save-probes")
     return trained
+
+
+def _loadable() -> list[str]:
+    return [name for name in probe_names() if hasattr(import_module(f"probes.{name}"), "load")]
 
 
 def matching(dataset: Dataset, details: Mapping[str, Any]) -> dict[str, FeatureCard]:
@@ -75,7 +86,8 @@ def apply(trained: Any, dataset: Dataset, *, name: str) -> Dataset:
     """Return a table with what a probe answers.
 
     Of frames it is a tier of segments, one per run of equal answers; of segments a tier with the same bounds; of
-    utterances a column. Feature columns are not in it.
+    utterances a column. A global diagnostic gives two columns: ``<name>``, the classes that occur, and
+    ``<name>.probabilities``, a struct with the probability of each. Feature columns are not in it.
 
     Parameters
     ----------
@@ -94,6 +106,8 @@ def apply(trained: Any, dataset: Dataset, *, name: str) -> Dataset:
     columns = matching(dataset, trained.details)
     kind = trained.details["examples"]["kind"]
     manifest = dataset.remove_columns([one for one in dataset.column_names if _is_feature(one, cards(dataset))])
+    if isinstance(trained, Questions):
+        return _with_answers(manifest, name, trained, dataset, columns)
     if kind == "utterances":
         if name in manifest.column_names:
             manifest = manifest.remove_columns(name)
@@ -171,6 +185,29 @@ def _utterances(trained: Any, dataset: Dataset, columns: Mapping[str, FeatureCar
         yield labels
 
 
+def _with_answers(
+    manifest: Dataset, name: str, trained: Questions, dataset: Dataset, columns: Mapping[str, FeatureCard]
+) -> Dataset:
+    """Add what a global diagnostic answers, null for utterances without frames."""
+    parts = [
+        trained.occur(np.split(values, np.cumsum(lengths)[:-1])) for _, values, lengths in _batches(dataset, columns)
+    ]
+    found = np.concatenate([np.zeros((0, len(trained.classes)), dtype=np.float32), *parts])
+    there = ~np.isnan(found).any(axis=1)
+    named = np.asarray(trained.classes)
+    labels = [named[row >= 0.5].tolist() if known else None for row, known in zip(found, there, strict=True)]
+    fields = [pa.array(column, pa.float32()) for column in found.T]
+    chances = pa.StructArray.from_arrays(fields, names=list(trained.classes), mask=pa.array(~there))
+    made = {
+        name: (pa.array(labels, pa.list_(pa.string())), List(Value("string"))),
+        f"{name}.probabilities": (chances, {one: Value("float32") for one in trained.classes}),
+    }
+    manifest = manifest.remove_columns([one for one in made if one in manifest.column_names])
+    for column, (values, feature) in made.items():
+        manifest = manifest.add_column(column, values, feature=feature)
+    return manifest
+
+
 def _batches(dataset: Dataset, columns: Mapping[str, FeatureCard]) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """Yield rows, their values (frames, width), of several columns (frames, layers, width), and frames per row."""
     for start in range(0, len(dataset), BATCH_ROWS):
@@ -225,7 +262,8 @@ def run(options: argparse.Namespace) -> None:
     done.save_to_disk(options.out)
     rows = sum(len(part) for part in done.values())
     what = "column" if trained.details["examples"]["kind"] == "utterances" else "tier"
-    print(f"{rows} utterances with the {what} {name!r}: {options.out}")
+    also = f" and {name + '.probabilities'!r}" if isinstance(trained, Questions) else ""
+    print(f"{rows} utterances with the {what} {name!r}{also}: {options.out}")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -126,6 +126,7 @@ Loss = Callable[[Parameters, mx.array, mx.array, np.ndarray], mx.array]
 def train(
     parameters: Parameters, loss: Loss, score: Callable[[Parameters], float], utterances: Utterances,
     places: np.ndarray, *, epochs: int, rate: float, patience: int, seed: int, batch: int = BATCH,
+    bias_correction: bool = False,
 ) -> tuple[Parameters, int]:  # fmt: skip
     """Train by Adam until the score on validation has not risen for some epochs; return the best and its epoch.
 
@@ -139,9 +140,11 @@ def train(
         Utterances to learn from.
     batch : int > 0
         How many of them are in a step, about.
+    bias_correction : bool
+        Of Adam's moments.
     """
     best, chosen, when = score(parameters), dict(parameters), 0
-    optimizer, step = optim.Adam(learning_rate=rate), mx.value_and_grad(loss)
+    optimizer, step = optim.Adam(learning_rate=rate, bias_correction=bias_correction), mx.value_and_grad(loss)
     draw = np.random.default_rng(seed)
     for epoch in range(1, epochs + 1):
         for part in _batches(places, draw, batch):

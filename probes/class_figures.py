@@ -122,7 +122,7 @@ def map_figure(values: pd.DataFrame, title: str, metric: str) -> Figure:
 
 def _print_values(axes: Axes, numbers: np.ndarray, norm: object) -> None:
     for row, column in np.argwhere(np.isfinite(numbers)):
-        strength = abs(norm(numbers[row, column]) - (0.5 if numbers.min() < 0 else 0.0))  # type: ignore[operator]
+        strength = abs(norm(numbers[row, column]) - (0.5 if np.nanmin(numbers) < 0 else 0.0))  # type: ignore[operator]
         dark = strength > (0.33 if np.nanmin(numbers) < 0 else 0.6)
         text = f"{numbers[row, column]:.2f}"
         axes.text(column, row, text, ha="center", va="center", fontsize=6, color="white" if dark else "black")

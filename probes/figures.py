@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from itertools import cycle
 from pathlib import Path
@@ -28,11 +29,22 @@ LABELS = {
     "macro_f1": "macro F1 (%)",
     "error_reduction": "error reduction over majority (%)",
     "selectivity": "selectivity: accuracy minus control task (%)",
+    "control_accuracy": "accuracy on the control task (%)",
     "weight": "weight of the layer",
+    "cka": "linear CKA",
+    "pwcca": "PWCCA",
+    "local_rsa": "local RSA, Pearson r",
+    "local_rsa_partial": "local RSA, r with the speaker held constant",
+    "local_rsa_shuffled": "local RSA of shuffled labels, r",
+    "global_rsa": "global RSA, Pearson r",
+    "global_rsa_partial": "global RSA, r with speaker, duration constant",
+    "global_rsa_shuffled": "global RSA of shuffled utterances, r",
+    "global_rsa_linear": "global RSA behind attention, Pearson r",
     "pearson_r": "Pearson r",
     "mse": "mean squared error",
     "r2": "R², explained variance",
 }
+OF = {"segments": "segments", "centres": "centre frames", "utterances": "utterances"}
 PERCENT = ("accuracy", "macro_f1", "error_reduction", "selectivity", "control_accuracy")
 
 
@@ -61,7 +73,9 @@ def plot(results: Results, folder: str | Path, *, metric: str = "accuracy") -> l
         return save(layer_figure(results.to_pandas(), metric), folder, "layers")
 
 
-def layer_figure(results: pd.DataFrame, metric: str, *, size: tuple[float, float] = (6.4, 4.4)) -> Figure:
+def layer_figure(
+    results: pd.DataFrame, metric: str, *, size: tuple[float, float] = (6.4, 4.4), beside: str = ""
+) -> Figure:
     """Return a figure of a metric by layer.
 
     Trained layers are filled points with 95 % intervals, random weights hollow points in the same
@@ -74,6 +88,8 @@ def layer_figure(results: pd.DataFrame, metric: str, *, size: tuple[float, float
     metric : str
     size : (width, height)
         Inches.
+    beside : str
+        Behind the name of the metric, e.g. " with phones".
 
     Raises
     ------
@@ -85,7 +101,7 @@ def layer_figure(results: pd.DataFrame, metric: str, *, size: tuple[float, float
         raise ProbeError(f"no results of metric {metric!r}: expected one of {sorted(set(results.metric))}")
     figure = empty(size)
     axes = figure.add_subplot()
-    _draw(axes, frame, metric)
+    _draw(axes, frame, metric, beside)
     axes.set_title(_title(results), fontsize=7 if size[0] < SMALL else 9, loc="left")
     _legend(axes)
     return figure
@@ -123,8 +139,10 @@ def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:
     return paths
 
 
-def label_of(metric: str) -> str:
-    """Return how a metric is named on an axis."""
+def label_of(metric: str, examples: Sequence[str] = ()) -> str:
+    """Return how a metric is named on an axis; accuracy also says of what, where that is not frames."""
+    if metric == "accuracy" and len(examples) == 1 and examples[0] in OF:
+        return f"accuracy on {OF[examples[0]]} (%)"
     return LABELS.get(metric, metric.replace("_", " "))
 
 
@@ -135,7 +153,8 @@ def scaled(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     return frame.assign(**{name: factor * frame[name].astype(float) for name in bounds})
 
 
-def _draw(axes: Axes, frame: pd.DataFrame, metric: str) -> None:
+def _draw(axes: Axes, frame: pd.DataFrame, metric: str, beside: str) -> None:
+    examples = frame.examples.dropna().unique() if "examples" in frame else ()
     frame = scaled(frame, metric)
     levels = frame[(frame.init == ACOUSTIC) | (frame.encoder == MAJORITY)]
     curves = frame.drop(levels.index)
@@ -146,7 +165,7 @@ def _draw(axes: Axes, frame: pd.DataFrame, metric: str) -> None:
         _curve(axes, part.sort_values("layer_index"), shift, colours[encoder], f"{encoder}, {init}")
     _levels(axes, levels, alone=curves.empty)
     _ticks(axes, curves)
-    axes.set_ylabel(label_of(metric))
+    axes.set_ylabel(label_of(metric, examples) + beside)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)
     axes.set_ylim(min(0, axes.get_ylim()[0]), None)

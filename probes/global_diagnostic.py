@@ -7,33 +7,36 @@ apart, what is chosen is chosen on validation, padding takes no part in attentio
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from builders.cache import writing
+from probes import published
 from probes.attention import KINDS, Parameters, Utterances, initial, pooled, train, vectors
 from probes.errors import ProbeError
 from probes.measuring import Asked, about, joined, value_and_interval
 from probes.multilabel import DECAYS, choose_questions, question_counts, question_scores
+from probes.questions import load, save_questions
 from probes.results import MAJORITY
 from probes.spellings import occurrences
 
 import mlx.core as mx  # isort: skip  after features, which brings it a fast BLAS
 
 RATE, PATIENCE = 3e-3, 20  # of Adam; epochs without a gain on validation
-BATCH = 16  # utterances in a step
+BATCH, EPOCHS = 16, 200  # utterances in a step
+PUBLISHED = True  # the published protocol can be repeated
 LETTERS = "letters"
+__all__ = ["load", "measure"]
 
 
 def measure(
-    asked: Asked, *, pool: str = "mean", targets: str = "classes", epochs: int = 200, decays: tuple[float, ...] = DECAYS
+    asked: Asked, *, pool: str = "mean", targets: str = "", epochs: int = 0, decays: tuple[float, ...] = DECAYS
 ) -> Iterator[dict[str, Any]]:
     """Yield for the majority baseline and for each layer the scores on test speakers.
 
-    The control task gives each utterance the phones of another one, drawn by the seed.
+    The control task gives each utterance the phones of another one, drawn by the seed. The published protocol has none;
+    see `probes.published` for what else it does.
 
     Parameters
     ----------
@@ -41,44 +44,61 @@ def measure(
     pool : "mean", "linear" or "scalar"
         How frames become an utterance: their mean, or attention that is trained with the probe (`probes.attention`).
     targets : "classes" or "letters"
-        Classes of the tier, silence left out, or the letters of the IPA, which the published code asks for.
-    epochs : int > 0
-        Of attention, at most; mean pooling has a convex loss, and `decays` that validation chooses from.
+        Classes of the tier, silence left out, or the letters of the IPA, which the published code asks for (default:
+        classes; letters in the published protocol).
+    epochs : int
+        Of attention, at most, 0 for 200; mean pooling has a convex loss, and `decays` that validation chooses from. Of
+        the published protocol, 0 for 500.
 
     Raises
     ------
     ProbeError
         If an option is unknown, or a fold has too few utterances.
     """
+    targets = targets or (LETTERS if asked.published else "classes")
     if pool not in ("mean", *KINDS) or targets not in ("classes", LETTERS):
         raise ProbeError(f"pool={pool}, targets={targets}: expected mean, linear or scalar, and classes or {LETTERS}")
-    truth, classes = occurrences(asked, asked.rows, targets == LETTERS)
-    shuffled = truth[np.random.default_rng(asked.seed).permutation(len(truth))]
+    if asked.published and (pool == "scalar" or asked.save is not None):
+        raise ProbeError(
+            "the published protocol pools by mean or linear, and keeps no probes: its pooling takes padding"
+        )
+    truth, classes = _questions(asked, targets)
+    control = [] if asked.published else [truth[np.random.default_rng(asked.seed).permutation(len(truth))]]
     tests = np.concatenate([_places(asked, fold.test) for fold in asked.splits.folds])
     groups = asked.groups(rows=asked.rows[np.unique(tests)])
-    weights, seen = asked.weights(groups.count), set()
+    weights, seen, where = asked.weights(groups.count), set(), groups.of[asked.rows[tests]]
+    guessed = question_counts(truth[tests], _majority(asked, truth), where, groups.count)
+    shared = {
+        "split": asked.splits.kind, "folds": len(asked.splits.folds), "disjoint": asked.splits.disjoint,
+        "n_train": round(np.mean([len(fold.train) for fold in asked.splits.folds])), "n_test": len(tests),
+        "classes": len(classes), "test_speakers": len(np.unique(asked.speakers(asked.rows[np.unique(tests)]))),
+        "note": joined(asked.splits.note, asked.note, f"{pool} pooling", f"interval over {groups.unit}"),
+        "examples": "utterances",
+    }  # fmt: skip
     for column, card in asked.columns.items():
-        probed = [_answers(asked, column, pool, one, epochs, decays) for one in (truth, shuffled)]
-        where = groups.of[asked.rows[tests]]
-        own, control = (
+        probed = [
+            _answers(asked, column, one, classes, pool=pool, epochs=epochs, decays=decays, save=not turn)
+            for turn, one in enumerate([truth, *control])
+        ]
+        own, *random = (
             question_counts(one[tests], answers, where, groups.count)
-            for one, (answers, _) in zip((truth, shuffled), probed, strict=True)
+            for one, (answers, _) in zip([truth, *control], probed, strict=True)
         )
-        guessed = question_counts(truth[tests], _majority(asked, truth), where, groups.count)
-        shared = {
-            "split": asked.splits.kind, "folds": len(asked.splits.folds), "disjoint": asked.splits.disjoint,
-            "n_train": round(np.mean([len(fold.train) for fold in asked.splits.folds])), "n_test": len(tests),
-            "classes": len(classes), "test_speakers": len(np.unique(asked.speakers(asked.rows[np.unique(tests)]))),
-            "note": joined(
-                asked.splits.note, asked.note, f"{pool} pooling", f"interval over {groups.unit}"
-            ),
-        }  # fmt: skip
         if about(card)["clock"] not in seen:
             seen.add(about(card)["clock"])
             base = {"encoder": MAJORITY, "init": "none", "layer": "", "layer_index": 0, "clock": about(card)["clock"]}
             yield from _rows({**shared, **base}, weights, guessed, guessed, None)
         chosen = {"decay": probed[0][1]} if probed[0][1] else {}
-        yield from _rows({**about(card), **shared, **chosen}, weights, own, guessed, control)
+        yield from _rows({**about(card), **shared, **chosen}, weights, own, guessed, random[0] if random else None)
+
+
+def _questions(asked: Asked, targets: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return which classes occur in each row, and their names; the published code knows those of its train half."""
+    truth, classes = occurrences(asked, asked.rows, targets == LETTERS)
+    if not asked.published:
+        return truth, classes
+    known = np.flatnonzero(truth[_places(asked, asked.splits.folds[0].train)].any(axis=0))
+    return truth[:, known], tuple(classes[n] for n in known)
 
 
 def _rows(
@@ -91,8 +111,9 @@ def _rows(
 
 
 def _answers(
-    asked: Asked, column: str, pool: str, truth: np.ndarray, epochs: int, decays: tuple[float, ...]
-) -> tuple[np.ndarray, float | None]:
+    asked: Asked, column: str, truth: np.ndarray, classes: tuple[str, ...], *,
+    pool: str, epochs: int, decays: tuple[float, ...], save: bool,
+) -> tuple[np.ndarray, float | None]:  # fmt: skip
     """Return the answers on the test utterances of all folds, one after another, and the mean decay."""
     answers, chosen = [], []
     for number, fold in enumerate(asked.splits.folds):
@@ -100,16 +121,21 @@ def _answers(
         if len(learn) < 2 or not len(tune) or not len(test):
             raise ProbeError(f"{column}: fold {number} has {len(learn)} train and {len(test)} test utterances")
         utterances = Utterances.read(asked.table, column, asked.rows, learn)
+        if asked.published:
+            options = {"epochs": epochs or published.EPOCHS, "seed": asked.seed}
+            answers.append(published.best_answers(utterances, truth, learn, test, pool, **options)[0])
+            continue
         if pool == "mean":
             found, parameters, decay = choose_questions(utterances.means(), truth, learn, tune, decays)
             chosen.append(decay)
             answers.append(found[test])
             made = {"weights": mx.array(parameters[:-1]), "bias": mx.array(parameters[-1])}
         else:
-            made = _attend(utterances, truth, learn, tune, pool, epochs, asked.seed)
+            made = _attend(utterances, truth, learn, tune, pool, epochs or EPOCHS, asked.seed)
             answers.append(_scores(made, utterances, test) >= 0)
-        if asked.save is not None:
-            _save(asked.save / f"{column}.fold{number}", made, {"column": column, "fold": number, "pool": pool})
+            made |= {"mean": mx.array(utterances.mean), "scale": mx.array(utterances.scale)}
+        if asked.save is not None and save:
+            save_questions(asked.save / f"{column}.fold{number}", made, _details(asked, column, number, pool, classes))
     return np.concatenate(answers), float(np.exp(np.mean(np.log(chosen)))) if chosen else None
 
 
@@ -150,10 +176,10 @@ def _places(asked: Asked, rows: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.isin(asked.rows, rows))
 
 
-def _save(path: Path, parameters: Parameters, details: Mapping[str, Any]) -> None:
-    """Write ``<path>.safetensors`` and ``<path>.json``, each whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(path.with_name(path.name + ".safetensors")) as file, file.open("wb") as stream:
-        mx.save_safetensors(stream, parameters)
-    with writing(path.with_name(path.name + ".json")) as file:
-        file.write_text(json.dumps({"probe": "global_diagnostic", "format": 1, **details}, indent=1), encoding="utf-8")
+def _details(asked: Asked, column: str, fold: int, pool: str, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a saved probe says of itself, among it the features that it is for."""
+    card = json.loads(asked.columns[column].to_json())
+    return {
+        "column": column, "columns": [column], "card": card, "cards": {column: card}, "fold": fold, "pool": pool,
+        "classes": list(classes), "seed": asked.seed, "examples": {"kind": "utterances", "target": asked.tier},
+    }  # fmt: skip

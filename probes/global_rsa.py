@@ -12,6 +12,8 @@ from probes.errors import ProbeError
 from probes.local_rsa import unit
 from probes.measuring import Asked, about, joined, value_and_interval
 from probes.pairs import PairSums
+from probes.published import RATE as PUBLISHED_RATE
+from probes.published import unit_start
 from probes.spellings import edit_similarities, spellings
 from probes.splits import ranked
 
@@ -27,9 +29,15 @@ def global_results(asked: Asked, utterances: int, pool: tuple[str, ...], epochs:
         for kind in pool:
             name = "global_rsa" if kind == "mean" else f"global_rsa_{kind}"
             shared = {**about(card), **spoken.about()}
+            if asked.published and kind == "scalar":
+                raise ProbeError("the published protocol pools by mean or linear, not scalar")
             if kind == "mean":
                 means = Utterances.read(asked.table, column, spoken.rows, np.arange(len(spoken.rows))).means()
-                parts = [(np.arange(len(means)), means)]
+                places = spoken.halves()[1] if asked.published else np.arange(len(means))
+                parts = [(places, means[places])]
+                if asked.published:
+                    note = joined(shared["note"], "published protocol: measured on a random half of the utterances")
+                    shared |= {"split": asked.splits.kind, "n_test": len(places), "note": note}
             else:
                 parts = list(_trained(asked, column, spoken, kind, epochs))
                 shared |= {"split": asked.splits.kind, "folds": len(parts), "disjoint": asked.splits.disjoint}
@@ -63,6 +71,14 @@ class _Spoken:
             "speaker": self.voices[:, None] == self.voices,
             "duration": np.abs(seconds[:, None] - seconds),
         }
+
+    def halves(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places of the half that trains, and of the half that is measured, in the published protocol."""
+        fold = self.asked.splits.folds[0]
+        learn, test = (np.flatnonzero(np.isin(self.rows, rows)) for rows in (fold.train, fold.test))
+        if min(len(learn), len(test)) < 3:
+            raise ProbeError("a half has fewer than 3 utterances to compare")
+        return learn, test
 
     def about(self) -> dict[str, Any]:
         """Return the columns of the results that all layers share."""
@@ -124,6 +140,15 @@ def _trained(
 
         start = initial(kind, len(utterances.mean), asked.seed)
         options = {"epochs": epochs, "rate": RATE, "patience": PATIENCE, "seed": asked.seed}
+        if asked.published:  # one batch, from a random direction, and no stopping; the first epoch scores the start
+            start = unit_start(len(utterances.mean), asked.seed)
+            options |= {
+                "epochs": epochs - 1,
+                "rate": PUBLISHED_RATE,
+                "patience": epochs,
+                "batch": len(learn),
+                "bias_correction": True,
+            }
         trained, _ = train(start, loss, score, utterances, learn, **options)
         yield test, vectors(trained, utterances, test)
 

@@ -40,6 +40,8 @@ class Asked:
         Folder for what is trained.
     note : str
         What a reader of the results should know about the rows.
+    published : bool
+        Whether it is measured as published code does, flaws included (`probes.published`); the splits are its halves.
     """
 
     table: Dataset
@@ -54,6 +56,7 @@ class Asked:
     draws: int = 1000
     save: Path | None = None
     note: str = ""
+    published: bool = False
 
     def labeller(self) -> Labeller:
         """Return what gives labels of the tier their classes."""

@@ -13,14 +13,15 @@ from probes.results import ACOUSTIC, MAJORITY
 # What differs from row to row; every other column is a setting.
 MEASURED = {
     "encoder", "init", "layer", "layer_index", "metric", "value", "ci_low", "ci_high", "decay", "options", "spread",
-    "other_encoder", "other_init", "other_layer",
+    "other", "other_encoder", "other_init", "other_layer",
 }  # fmt: skip
 SPLITS = {
     "official": "the corpus' official splits",
     "speakers": "one split of the speakers into train, validation and test",
     "folds": "cross-validation over {folds} groups of speakers, in which each speaker is tested once",
     "utterance": "a split of the utterances of one speaker, whose voice is therefore in train and test",
-    "published": "the split of the published code, which has frames of one utterance on both sides",
+    "published": "random halves as in the published code, with frames or speakers of one half in the other",
+    "none": "none, nothing is trained",
 }
 CITATION = """@software{phonelayers,
   title = {phonelayers: encoder features per layer for speech corpora, and probes for each layer},
@@ -92,13 +93,15 @@ def _splits(frame: pd.DataFrame) -> str:
 def _sizes(frame: pd.DataFrame) -> str:
     if not unique(frame, "n_test"):
         return ""
+    if not unique(frame, "n_train"):
+        return f"Examples: {_range(frame, 'n_test')} measured, none trained on."
     train, test = (f"{_range(frame, name)}" for name in ("n_train", "n_test"))
     return f"Examples: {train} to train on (mean over folds), {test} tested (all folds)."
 
 
 def _tuning(frame: pd.DataFrame) -> str:
     if "published" in unique(frame, "split"):
-        return "Hyper-parameters were chosen on the tested half, as in the published code."
+        return "Hyper-parameters and epochs were chosen on the tested half, as in the published code."
     grids = {str(json.loads(text)["decays"]) for text in unique(frame, "options") if "decays" in json.loads(text)}
     grid = f" out of {_listed(sorted(grids))}" if grids else ""
     chosen = sorted(unique(frame, "decay"))

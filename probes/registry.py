@@ -13,6 +13,7 @@ from probes.errors import ProbeError
 from probes.options import checked, options_of
 
 FUNCTIONS = ("fit", "measure")
+FLAGS = ("context", "all_layers", "deterministic", "published")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Probe:
         Whether it takes all layers of an encoder at once (`ALL_LAYERS`).
     deterministic : bool
         Whether seeds change nothing (`DETERMINISTIC`).
+    published : bool
+        Of one that measures: whether it can repeat published code (`PUBLISHED`).
     options : mapping
         All options with their values.
     """
@@ -41,6 +44,7 @@ class Probe:
     context: bool
     all_layers: bool
     deterministic: bool
+    published: bool
     options: Mapping[str, Any]
 
     @property
@@ -74,7 +78,7 @@ def probe_of(name: str, options: Mapping[str, Any] | None = None, *, refit: bool
     known = options_of(function)
     if not refit and "refit" in known:
         given["refit"] = False
-    flags = {flag: bool(getattr(module, flag.upper(), False)) for flag in ("context", "all_layers", "deterministic")}
+    flags = {flag: bool(getattr(module, flag.upper(), False)) for flag in FLAGS}
     return Probe(name, partial(function, **given), measures, **flags, options={**known, **given})
 
 

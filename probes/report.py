@@ -26,9 +26,10 @@ from probes.report_figures import Drawn, drawn_of
 from probes.results import ACOUSTIC, MAJORITY
 from probes.software import made_with, versions
 
-GROUP = ["probe", "target", "examples", "inventory", "protocol"]
-COLUMNS = ["probe", "target", "encoder", "init", "layer", "metric", "value", "ci_low", "ci_high", "spread", "n_train",
-           "n_test", "test_speakers", "decay", "clock", "other_encoder", "other_init", "other_layer"]  # fmt: skip
+GROUP = ["part", "probe", "target", "examples", "inventory", "protocol"]
+COLUMNS = ["part", "probe", "target", "encoder", "init", "layer", "metric", "value", "ci_low", "ci_high", "spread",
+           "n_train", "n_test", "test_speakers", "decay", "clock", "other", "other_encoder", "other_init",
+           "other_layer"]  # fmt: skip
 EXAMPLE = "example: python -m probes report results/timit --out timit.html"
 
 
@@ -94,7 +95,7 @@ def report(
     page.parent.mkdir(parents=True, exist_ok=True)
     with style():
         parts = [
-            (_named(run, name, runs), frame, drawn_of(frame, run.confusions))
+            (_named(run, name, runs), frame, drawn_of(frame, _confusions(run, frame)))
             for run in runs
             for name, frame in _groups(run)
         ]
@@ -140,8 +141,15 @@ def _groups(run: Run) -> list[tuple[str, pd.DataFrame]]:
     named = []
     for values, frame in run.results.groupby(keys, sort=False, dropna=False):
         told = [str(value) for value in values if pd.notna(value) and value not in ("", "standard")]
-        named.append((" · ".join(told), frame))
+        named.append((" · ".join(dict.fromkeys(told)), frame))
     return named
+
+
+def _confusions(run: Run, frame: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the confusions that belong to some results: of a suite, those of their part."""
+    if run.confusions is None or "part" not in run.confusions:
+        return run.confusions
+    return run.confusions[run.confusions.part == frame.part.iloc[0]]
 
 
 def _named(run: Run, name: str, runs: Sequence[Run]) -> str:

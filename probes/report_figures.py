@@ -14,6 +14,7 @@ import pandas as pd
 
 from probes.class_figures import class_figure, class_scores, confusion_figure, confusion_matrix, map_figure
 from probes.figures import LABELS, PERCENT, SMALL, label_of, layer_figure, save, scaled
+from probes.methods import unique
 from probes.phone_order import ordered
 from probes.results import ACOUSTIC, MAJORITY
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ONE_COLUMN = (3.6, 3.7)  # inches: fits a column of a paper, and a phone
+MOST_LAYERS = 40  # in a heat map of all layers against all
 PAIRS = 10  # confusions that the caption names
+FURTHER = ("_partial", "_shuffled", "control_accuracy")  # ends of metrics whose figures a page folds away
 _XML_ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
@@ -80,13 +83,21 @@ def _curves(frame: pd.DataFrame) -> Iterator[Drawn]:
         some = frame[(frame.metric == metric) & frame.value.notna()]
         if some.empty:
             continue
-        caption = f"{label_of(metric)} by layer; points trained, hollow squares random weights, lines baselines."
+        beside = unique(some, "other")
+        of = f" with {beside[0]}" if len(beside) == 1 else ""
+        caption = (
+            f"{_named(metric, some)}{of} by layer; points trained, hollow squares random weights, lines baselines."
+        )
         # What is said of shares twice (macro F1, error reduction) is folded away; other measures stand for themselves.
-        further = metric in PERCENT[1:3] and place > 0
-        yield Drawn(f"layers.{metric}", layer_figure(frame, metric, size=ONE_COLUMN), caption, further)
+        further = (metric in PERCENT[1:3] and place > 0) or metric.endswith(FURTHER)
+        yield Drawn(f"layers.{metric}", layer_figure(frame, metric, size=ONE_COLUMN, beside=of), caption, further)
         layers = some[some.encoder != MAJORITY].groupby(["encoder", "init"]).layer.nunique()
         if metric not in PERCENT and len(layers) and layers.max() > 1:
-            yield Drawn(f"map.{metric}", _layer_map(some, metric), f"{label_of(metric)} of every layer.")
+            yield Drawn(f"map.{metric}", _layer_map(some, metric), f"{label_of(metric)}{of} of every layer.", further)
+
+
+def _named(metric: str, frame: pd.DataFrame) -> str:
+    return label_of(metric, unique(frame, "examples"))
 
 
 def _layer_map(frame: pd.DataFrame, metric: str) -> Figure:
@@ -97,15 +108,44 @@ def _layer_map(frame: pd.DataFrame, metric: str) -> Figure:
 
 
 def _pairs(frame: pd.DataFrame) -> Iterator[Drawn]:
-    """Draw a heat map for each measure and pair of encoders, layers against layers."""
-    keys = ["metric", "encoder", "init", *(name for name in ("other_encoder", "other_init") if name in frame)]
-    for values, part in frame.groupby(keys, sort=False, dropna=False):
-        metric, one = values[0], ", ".join(map(str, values[1:3]))
-        other = ", ".join(str(value) for value in values[3:] if pd.notna(value)) or one
-        wide = part.pivot_table(index="layer", columns="other_layer", values="value", sort=False)
-        title = f"{one}\nagainst {other}"
-        name = re.sub(r"\W+", "-", f"{metric} {one} {other}")
-        yield Drawn(f"map.{name}", map_figure(wide, title, metric), f"{label_of(metric)}: {one} against {other}.")
+    """Draw a heat map for each measure, all layers against all, or where they are many each pair of encoders."""
+    own, other = (["encoder", "init", "layer"], ["other_encoder", "other_init", "other_layer"])
+    frame = frame.assign(**{name: "" for name in other if name not in frame})
+    for metric, some in frame.groupby("metric", sort=False):
+        who = some[own].drop_duplicates()
+        if len(who) <= MOST_LAYERS:
+            yield Drawn(f"pairs.{metric}", _square(some, metric), f"{label_of(metric)} between all layers.")
+            continue
+        for (one, init, two, other_init), part in some.groupby([*own[:2], *other[:2]], sort=False, dropna=False):
+            title = f"{_who(one, init)} against {_who(two, other_init)}"
+            wide = part.pivot_table(index="layer", columns="other_layer", values="value", sort=False)
+            figure = map_figure(wide, title.replace(" against", "\nagainst"), metric)
+            name = re.sub(r"\W+", "-", f"{metric} {title}")
+            yield Drawn(f"pairs.{name}", figure, f"{label_of(metric)}: {title}.")
+
+
+def _square(frame: pd.DataFrame, metric: str) -> Figure:
+    """Draw all layers against all in one order, encoders together, layers from the input."""
+    place = frame.assign(came=range(len(frame))).groupby(["encoder", "init"])["came"].transform("min")
+    ordered_rows = frame.assign(place=place).sort_values(["place", "layer_index"], kind="stable")
+    keys = zip(ordered_rows.encoder, ordered_rows.init, ordered_rows.layer, strict=True)
+    names = list(dict.fromkeys(map(_layer_name, keys)))
+    kept = frame.assign(
+        one=[_layer_name(key) for key in zip(frame.encoder, frame.init, frame.layer, strict=True)],
+        two=[_layer_name(key) for key in zip(frame.other_encoder, frame.other_init, frame.other_layer, strict=True)],
+    )
+    wide = kept.pivot_table(index="one", columns="two", values="value", sort=False)
+    wide = wide.reindex(index=names, columns=[*names, *(one for one in wide.columns if one not in names)])
+    return map_figure(wide, f"{frame.probe.iloc[0]}: layers of the rows with those of the columns", metric)
+
+
+def _who(encoder: object, init: object) -> str:
+    return str(encoder) if init in (ACOUSTIC, "") or pd.isna(init) else f"{encoder}, {init}"
+
+
+def _layer_name(key: tuple[str, str, str]) -> str:
+    encoder, init, layer = key
+    return f"{encoder} {layer}" if init in (ACOUSTIC, "trained", "") else f"{encoder} {init} {layer}"
 
 
 def _classes(confusions: pd.DataFrame, frame: pd.DataFrame) -> Iterator[Drawn]:

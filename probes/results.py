@@ -42,6 +42,9 @@ SCHEMA = pa.schema(
         ("disjoint", pa.bool_()),  # no speaker is on both sides
         ("decay", pa.float64()),  # weight decay chosen on validation, geometric mean over folds
         ("other", pa.string()),  # what a layer is compared with: a column, or the tier
+        ("other_encoder", pa.string()),  # the same for a column, as its card says
+        ("other_init", pa.string()),
+        ("other_layer", pa.string()),
         ("note", pa.string()),
         ("examples", pa.string()),  # frames, segments, centres, utterances
         ("inventory", pa.string()),  # of phone classes: 39, 48, 61, broad
@@ -49,6 +52,7 @@ SCHEMA = pa.schema(
         ("seeds", pa.int64()),  # trained with so many, from `seed` on
         ("spread", pa.float64()),  # standard deviation over seeds
         ("options", pa.string()),  # of the probe, and what it chose on validation: JSON
+        ("part", pa.string()),  # of a suite, see probes.suite
     ]
 )
 _NULLS_OF_CSV = [""]

@@ -14,11 +14,13 @@ import numpy as np
 
 from probes.errors import ProbeError
 from probes.global_rsa import global_results
-from probes.local_rsa import local_sums
+from probes.local_rsa import local_sums, unit
 from probes.measuring import MOST_GROUPS, Asked, about, joined, value_and_interval
 from probes.sample import FrameSample, draw_sample
 
 SCOPES = ("local", "global")
+ROWS = 8192  # pairs that are looked at at a time
+PUBLISHED = True  # the published protocol can be repeated
 
 
 def measure(
@@ -35,6 +37,10 @@ def measure(
     Metrics: ``local_rsa``, ``local_rsa_partial`` (held constant: same speaker), ``local_rsa_shuffled``, and for each
     pooling ``global_rsa``, ``global_rsa_partial`` (same speaker, difference of durations), ``global_rsa_shuffled``,
     or ``global_rsa_linear`` and so on. Intervals resample speakers: all pairs within and between them.
+
+    In the published protocol ``local_rsa`` is r over a random pairing that has each sampled frame once, and global RSA
+    is measured on a random half of the utterances; attention is trained on the other half, in one batch, and the epoch
+    taken that is best on the measured half.
 
     Parameters
     ----------
@@ -68,7 +74,7 @@ def _local(asked: Asked, frames: int) -> Iterator[dict[str, Any]]:
         columns = [name for name, card in asked.columns.items() if card.clock == clock]
         sample = draw_sample(asked, columns, frames)
         for column in columns:
-            yield from local_results(asked, column, sample)
+            yield from (paired_results if asked.published else local_results)(asked, column, sample)
 
 
 def local_results(asked: Asked, column: str, sample: FrameSample) -> Iterator[dict[str, Any]]:
@@ -92,3 +98,29 @@ def local_results(asked: Asked, column: str, sample: FrameSample) -> Iterator[di
         else:
             yield {**shared, "metric": "local_rsa", **value_and_interval(sums.pearson(weights))}
             yield {**shared, "metric": "local_rsa_partial", **value_and_interval(sums.partial(weights))}
+
+
+def paired_results(asked: Asked, column: str, sample: FrameSample) -> Iterator[dict[str, Any]]:
+    """Yield r of one layer over a random pairing of the sampled frames, as the published code does.
+
+    Its mean over pairings is what `local_results` gives. The values of the sample are in memory.
+    """
+    card = asked.columns[column]
+    batches = sample.batches(asked.table, {column: card})
+    values = np.concatenate([values[column] for _, values in batches])
+    half = len(values) // 2
+    one, two = np.random.default_rng(asked.seed).permutation(len(values))[: 2 * half].reshape(2, half)
+    cosine = np.concatenate(
+        [
+            (unit(values[one[begin : begin + ROWS]]) * unit(values[two[begin : begin + ROWS]])).sum(axis=1)
+            for begin in range(0, half, ROWS)
+        ]
+    )
+    with np.errstate(invalid="ignore"):  # one label only
+        r = np.corrcoef(cosine, sample.labels[one] == sample.labels[two])[0, 1]
+    yield {
+        **about(card), "split": "none", "n_test": 2 * half, "classes": len(sample.classes),
+        "test_speakers": len(np.unique(asked.speakers(np.unique(sample.rows)))), "metric": "local_rsa",
+        "value": None if np.isnan(r) else float(r),
+        "note": joined(asked.note, "published protocol: one random pairing of the frames"),
+    }  # fmt: skip

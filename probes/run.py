@@ -120,7 +120,8 @@ def probe(
     rows, left_out = counted_rows(table, asked.target, keep_sa=keep_sa, kind=asked.kind)
     splits = split_rows(table, rows, roles, folds, voices=asked.target == "speaker_id")
     if chosen.measures:
-        return _measured(chosen, asked, table, columns, rows, splits, left_out, draws, save_probes, progress)
+        published = protocol == "published"
+        return _measured(chosen, asked, table, columns, rows, splits, left_out, draws, save_probes, progress, published)
     plan = Plan(chosen, asked, splits, rows, protocol, left_out, seed, seeds, draws, control, save_probes)
     return plan.run(table, jobs(columns, chosen.all_layers), progress=progress)
 
@@ -224,19 +225,27 @@ class Plan:
 
 def _measured(
     probe: Probe, asked: Examples, table: Dataset, columns: Mapping[str, FeatureCard], rows: Any, splits: Splits,
-    left_out: str, draws: int, save: str | Path | None, progress: bool,
+    left_out: str, draws: int, save: str | Path | None, progress: bool, published: bool,
 ) -> Results:  # fmt: skip
     """Return what a probe that measures yields; it goes through columns, folds and seeds itself."""
     from probes.measuring import Asked
 
     if asked.kind != "frames" or asked.inventory != "39":
         raise ProbeError(f"probe {probe.name!r} measures frames and 39 phone classes: leave examples and classes out")
+    if published and not probe.published:
+        raise ProbeError(f"probe {probe.name!r} has no published protocol to repeat: leave --protocol out")
+    if published:
+        from probes.published import halves
+
+        splits = halves(splits, rows, asked.seed)
     question = Asked(
         table, dict(columns), rows, splits, asked.target, asked.silence, asked.phone_set, asked.max_frames, asked.seed,
-        draws, None if save is None else Path(save), left_out,
+        draws, None if save is None else Path(save), left_out, published,
     )  # fmt: skip
     found = tqdm(probe.function(question), desc=probe.name, unit="result", disable=not progress)
-    return Results.from_rows({"probe": probe.name, "target": asked.target, "seed": asked.seed, **row} for row in found)
+    shared = {"probe": probe.name, "target": asked.target, "seed": asked.seed}
+    shared |= {"protocol": "published" if published else "standard", "options": json.dumps(probe.options, default=str)}
+    return Results.from_rows({**shared, **row} for row in found)
 
 
 def _confused(done: Outcome, classes: tuple[str, ...], card: FeatureCard) -> Iterator[dict[str, Any]]:

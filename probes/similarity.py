@@ -59,7 +59,16 @@ def measure(asked: Asked, *, frames: int = 70_000, metrics: tuple[str, ...] = ME
     for pair, found in products(compared, combinations(compared.names, 2), scale, groups.count):
         for name, other, row in _rows(pair, found, metrics, scale, norms, whitenings, weights):
             if name in asked.columns:
-                yield {**about(asked.columns[name]), **shared, "other": other, **row}
+                yield {**about(asked.columns[name]), **shared, **_compared(asked, other), **row}
+
+
+def _compared(asked: Asked, other: str) -> dict[str, str]:
+    """Return the columns of the results that say what a layer is compared with: a layer, or the labels."""
+    if other not in asked.columns:
+        return {"other": other}
+    card = asked.columns[other]
+    names = {"other_encoder": card.encoder, "other_init": card.init, "other_layer": card.layer}
+    return {"other": other, **names}
 
 
 def _rows(

@@ -16,7 +16,7 @@ import numpy as np
 
 from probes.errors import ProbeError
 
-Kind = Literal["official", "speakers", "folds", "utterance"]
+Kind = Literal["official", "speakers", "folds", "utterance", "published"]
 Role = Literal["train", "validation", "test"]
 
 UNKNOWN = "unknown"  # the one speaker of all rows whose speaker_id is null
@@ -44,7 +44,7 @@ class Splits:
     kind : str
         ``official``: the corpus' own; ``speakers``: one split by speakers; ``folds``: cross-validation
         over speakers; ``utterance``: one speaker, so utterances are split and the
-        same voice is on both sides.
+        same voice is on both sides; ``published``: random halves, see `probes.published`.
     speakers : np.ndarray [shape=(rows,), str]
         Speaker of each row, ``unknown`` where the table has null.
     disjoint : bool

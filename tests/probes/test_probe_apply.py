@@ -13,10 +13,11 @@ from datasets import DatasetDict, load_from_disk
 
 from features.clock import FrameClock
 from probes import ProbeError, probe
+from probes.__main__ import main
 from probes.apply import apply, load, runs
 from probes.examples import Examples
 from probes.frames import frame_table
-from tests.probes.probe_tables import PHONES, WAV2VEC, WHISPER, clouds, manifest, speech, with_column
+from tests.probes.probe_tables import PHONES, WAV2VEC, WHISPER, clouds, manifest, segment, speech, with_column
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -147,3 +148,59 @@ def test_the_command(saved, tmp_path):
         done = command(saved / "linear" / "net.top.fold1", wrong, "--out", out)
         assert done.returncode == 2 and message in done.stderr.strip().splitlines()[-1]
     assert not (tmp_path / "x").exists()
+
+
+def occurring(seed, count=60):
+    """Return a table of utterances in which each of three phones occurs or not, and which."""
+    draw = np.random.default_rng(seed)
+    occurs = draw.random((count, 3)) < 0.5
+    occurs[:, 0] |= ~occurs.any(axis=1)
+    rows, values = [], []
+    for number, there in enumerate(occurs):
+        classes = np.repeat(np.flatnonzero(there), 2)
+        spans = [segment(0.06 * i, 0.06 * (i + 1), PHONES[c]) for i, c in enumerate(classes)]
+        rows.append({"id": f"u{number}", "speaker_id": f"s{number % 4}", "segments": spans})
+        values.append(6 * np.eye(3)[np.repeat(classes, 3)] + 0.1 * draw.normal(size=(3 * len(classes), 3)))
+    return with_column(manifest(rows), values, encoder="net", layer="top", init="trained"), occurs, values
+
+
+@pytest.mark.parametrize("pool", ["mean", "linear"])
+def test_a_global_diagnostic_says_which_phones_occur(pool, tmp_path, capsys):
+    table, _, _ = occurring(0)
+    options = {"folds": 2, "save_probes": tmp_path / "probes", "progress": False, "draws": 2}
+    probe(table, probe="global_diagnostic", option={"pool": pool, "epochs": 60}, **options)
+    other, occurs, values = occurring(1)
+    trained = load(tmp_path / "probes" / "net.top.fold0")
+    done = apply(trained, other, name="said")
+    names = np.array(trained.classes)
+    assert sorted(names) == sorted(PHONES[:3])
+    columns = [PHONES.index(name) for name in names]
+    answered = np.array([[name in row for name in names] for row in done["said"]])
+    assert (answered == occurs[:, columns]).mean() > {"mean": 0.95, "linear": 0.85}[pool]
+    chances = np.array([[row[name] for name in names] for row in done["said.probabilities"]])
+    np.testing.assert_array_equal(chances >= 0.5, answered)
+    if pool == "mean":  # logistic regression on the means, by hand
+        weights, bias = (np.asarray(trained.parameters[name]) for name in ("weights", "bias"))
+        means = np.stack([one.astype(np.float16).astype(float).mean(axis=0) for one in values])
+        np.testing.assert_allclose(chances, 1 / (1 + np.exp(-means @ weights - bias)), atol=1e-5)
+    DatasetDict(all=other).save_to_disk(str(tmp_path / "table"))
+    command = ["apply", str(tmp_path / "probes" / "net.top.fold0"), str(tmp_path / "table"), "--name", "said"]
+    assert main([*command, "--out", str(tmp_path / "new")]) == 0
+    assert "'said' and 'said.probabilities'" in capsys.readouterr().out
+    assert load_from_disk(str(tmp_path / "new"))["all"]["said"] == done["said"]
+
+
+def test_utterances_without_frames_get_no_answer(tmp_path):
+    table, _, values = occurring(0)
+    probe(table, probe="global_diagnostic", folds=2, save_probes=tmp_path, progress=False, draws=2)
+    plain = table.remove_columns("net.top")
+    empty = with_column(plain, [values[0][:0], *values[1:]], encoder="net", layer="top", init="trained")
+    done = apply(load(tmp_path / "net.top.fold0"), empty, name="said")
+    assert done["said"][0] is None and done["said.probabilities"][0] is None
+    assert all(done["said"][1:])
+
+
+def test_what_cannot_be_applied_is_named(tmp_path):
+    (tmp_path / "x.json").write_text('{"probe": "rsa"}')
+    with pytest.raises(ProbeError, match=r"'rsa', which cannot be applied: expected one of .*'linear'"):
+        load(tmp_path / "x")

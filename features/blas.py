@@ -118,8 +118,8 @@ def import_mlx() -> ModuleType:
 
 @functools.cache
 def _bound_cache(mx: ModuleType) -> None:
-    # Without a limit MLX keeps every buffer size that it ever needed.
-    mx.set_cache_limit(MLX_CACHE_BYTES)
+    # Without a limit MLX keeps every buffer size that it ever needed. On a CPU keeping any gains nothing.
+    mx.set_cache_limit(MLX_CACHE_BYTES if mx.default_device().type == mx.DeviceType.gpu else 0)
 
 
 def _renew_stream() -> None:

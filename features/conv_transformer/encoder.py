@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from features import checkpoint, kernels
-from features.checkpoint import CheckpointError, Spec
+from features import kernels
+from features.checkpoint import Spec
 from features.conv_transformer import weights
 from features.conv_transformer.config import Config
 from features.conv_transformer.transformer import Attention, Positions, Projection, Transformer
 from features.conv_transformer.waveform import FeatureExtractor, normalise
 from features.encoder import Axis
+from features.network import fill, init_name
 
 # isort: split
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_flatten
 
 SECOND = 16_000
 
@@ -68,7 +68,7 @@ class ConvTransformer:
 
     def __init__(self, spec: Spec) -> None:
         self.name, self.revision = spec.name, spec.revision
-        self.init = f"random{spec.seed}" if spec.init == "random" else "trained"
+        self.init = init_name(spec)
         self.config = Config.from_dict({**self.defaults, **(spec.config or {})}, spec.name)
         self.clock = self.config.clock()
         self.network = Network(self.config, self.attention, self.positions)
@@ -77,23 +77,13 @@ class ConvTransformer:
         self.layers: Mapping[str, int] = {
             "conv": self.config.conv_dim[-1], **dict.fromkeys(names, self.config.hidden_size)
         }  # fmt: skip
-        self.network.load_weights(list(self._weights(spec).items()))
-        mx.eval(self.network.parameters())  # here, so that a fork finds values and not a plan
-        self.network.freeze()
+        rules = [*(weights.PLAIN_POSITIONS if self.config.conv_pos_batch_norm else ()), *self.rules]
+        fill(
+            self.network, spec, expected=f"a hub id such as {self.example}, a checkpoint folder",
+            drawn=lambda shapes: weights.draw(shapes, rules, self.config.initializer_range, spec.seed),
+            sanitize=lambda found: weights.sanitize(found, self.prefix),
+        )  # fmt: skip
         self.network.eval()  # a batch norm has fixed statistics
-
-    def _weights(self, spec: Spec) -> dict[str, mx.array]:
-        shapes = {name: value.shape for name, value in tree_flatten(self.network.parameters())}
-        if spec.init == "random":
-            rules = [*(weights.PLAIN_POSITIONS if self.config.conv_pos_batch_norm else ()), *self.rules]
-            return weights.draw(shapes, rules, self.config.initializer_range, spec.seed)
-        if spec.folder is None:
-            raise CheckpointError(
-                f"{spec.name} names a size, not weights: expected a hub id such as {self.example}, "
-                "a checkpoint folder, or init='random'"
-            )
-        found = weights.sanitize(checkpoint.read_weights(spec.folder), self.prefix)
-        return checkpoint.match(found, shapes, spec.folder)
 
     def encode(self, inputs: np.ndarray, lengths: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the hidden states of the named layers; see `features.encoder.Encoder`."""

@@ -14,17 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from features import checkpoint, kernels
+from features import kernels
 from features.blas import import_mlx
 from features.checkpoint import CheckpointError, Spec
 from features.encoder import Axis, Input, Tokens
-from features.quantised import dequantise
+from features.network import fill, init_name
 from features.tokenizer import TextTokenizer, read_tokenizer
 
 import_mlx()  # says in one line what is missing where MLX has no backend
 import mlx.core as mx  # noqa: E402  after that check
 import mlx.nn as nn  # noqa: E402
-from mlx.utils import tree_flatten  # noqa: E402
 
 CONFIGS: dict[str, dict[str, Any]] = {}  # a name alone has no tokenizer
 
@@ -191,24 +190,18 @@ class Bert:
 
     def __init__(self, spec: Spec) -> None:
         self.name, self.revision = spec.name, spec.revision
-        self.init = f"random{spec.seed}" if spec.init == "random" else "trained"
+        self.init = init_name(spec)
         self.config = Config.from_dict(spec.config or {}, spec.name)
         self.window: int | None = self.config.max_position_embeddings
         self.tokenizer: TextTokenizer = read_tokenizer(spec, self.config.max_position_embeddings)
         self.network = TextNetwork(self.config)
         names = ["embeddings", *(f"block{n + 1}" for n in range(self.config.num_hidden_layers))]
         self.layers: Mapping[str, int] = dict.fromkeys(names, self.config.hidden_size)
-        self.network.load_weights(list(self._weights(spec).items()))
-        mx.eval(self.network.parameters())  # here, so that a fork finds values and not a plan
-        self.network.freeze()
-
-    def _weights(self, spec: Spec) -> dict[str, mx.array]:
-        shapes = {name: value.shape for name, value in tree_flatten(self.network.parameters())}
-        if spec.init == "random":
-            return draw(shapes, self.config, spec.seed)
-        assert spec.folder is not None, "no configuration comes without a checkpoint"
-        stored = dequantise(checkpoint.read_weights(spec.folder), spec.config or {}, spec.name)
-        return checkpoint.match(sanitize(stored), shapes, spec.folder)
+        fill(
+            self.network, spec, expected="a checkpoint folder or hub id",
+            drawn=lambda shapes: draw(shapes, self.config, spec.seed),
+            sanitize=sanitize,
+        )  # fmt: skip
 
     def tokenize(self, texts: Sequence[str | None]) -> list[Tokens]:
         """Return the tokens of each text; see `features.encoder.TextEncoder`."""

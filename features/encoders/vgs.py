@@ -16,14 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from features import checkpoint
-from features.checkpoint import CheckpointError, Spec
+from features.checkpoint import Spec
 from features.encoder import Axis
+from features.network import fill, init_name
 from features.vgs_network import Config, Network, inputs_of, stacked
 
 # isort: split
 import mlx.core as mx
-from mlx.utils import tree_flatten
 
 CONFIGS = {"vgs": {"model_type": "vgs"}}
 SECOND = 16_000
@@ -96,26 +95,17 @@ class Vgs:
 
     def __init__(self, spec: Spec) -> None:
         self.name, self.revision = spec.name, spec.revision
-        self.init = f"random{spec.seed}" if spec.init == "random" else "trained"
+        self.init = init_name(spec)
         self.config = Config.from_dict(spec.config or {}, spec.name)
         self.clock = self.config.clock()
         self.network = Network(self.config)
         names = [f"rnn{number}" for number in range(self.config.num_hidden_layers)] + ["att"]
         self.layers: Mapping[str, int] = {"conv": self.config.conv_width, **dict.fromkeys(names, self.config.width)}
-        self.network.load_weights(list(self._weights(spec).items()))
-        mx.eval(self.network.parameters())  # here, so that a fork finds values and not a plan
-        self.network.freeze()
-
-    def _weights(self, spec: Spec) -> dict[str, mx.array]:
-        shapes = {name: value.shape for name, value in tree_flatten(self.network.parameters())}
-        if spec.init == "random":
-            return draw(shapes, self.config, spec.seed)
-        if spec.folder is None:
-            raise CheckpointError(
-                f"{spec.name} names a size, not weights: expected a checkpoint folder, which `python -m features train "
-                "vgs` makes, or init='random'"
-            )
-        return checkpoint.match(sanitize(checkpoint.read_weights(spec.folder)), shapes, spec.folder)
+        fill(
+            self.network, spec, expected="a checkpoint folder, which `python -m features train vgs` makes",
+            drawn=lambda shapes: draw(shapes, self.config, spec.seed),
+            sanitize=sanitize,
+        )  # fmt: skip
 
     def encode(self, inputs: np.ndarray, lengths: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the hidden states of the named layers; see `features.encoder.Encoder`."""

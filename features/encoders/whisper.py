@@ -15,18 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from features import checkpoint, kernels
+from features import kernels
 from features.blas import import_mlx
 from features.checkpoint import CheckpointError, Spec
 from features.clock import FrameClock
 from features.encoder import Axis
 from features.encoders.log_mel import HOP, N_FFT, WINDOW_SAMPLES, log_mel
-from features.quantised import dequantise
+from features.network import fill, init_name
 
 import_mlx()  # says in one line what is missing where MLX has no backend
 import mlx.core as mx  # noqa: E402  after that check
 import mlx.nn as nn  # noqa: E402
-from mlx.utils import tree_flatten  # noqa: E402
 
 # Of `Whisper.trimmed`, in frames of 20 ms; docs/performance.md has what they were chosen by.
 SILENCE = 100  # behind an utterance at least, where the window has room
@@ -229,14 +228,16 @@ class Whisper:
 
     def __init__(self, spec: Spec) -> None:
         self.name, self.revision = spec.name, spec.revision
-        self.init = f"random{spec.seed}" if spec.init == "random" else "trained"
+        self.init = init_name(spec)
         self.config = Config.from_dict(spec.config or {}, spec.name)
         self.network = AudioEncoder(self.config)
         names = ["conv", *(f"block{n + 1}" for n in range(self.config.encoder_layers)), "norm"]
         self.layers: Mapping[str, int] = dict.fromkeys(names, self.config.d_model)
-        self.network.load_weights(list(self._weights(spec).items()))
-        mx.eval(self.network.parameters())  # here, so that a fork finds values and not a plan
-        self.network.freeze()
+        fill(
+            self.network, spec, expected=f"openai/{spec.name}, a checkpoint folder",
+            drawn=lambda shapes: draw(shapes, self.config, spec.seed),
+            sanitize=lambda weights: sanitize(weights, self.config),
+        )  # fmt: skip
         self._trimmed = False
 
     def trimmed(self) -> Whisper:
@@ -244,19 +245,6 @@ class Whisper:
         other = copy.copy(self)
         other.name, other._trimmed = f"{self.name}.trimmed", True
         return other
-
-    def _weights(self, spec: Spec) -> dict[str, mx.array]:
-        shapes = {name: value.shape for name, value in tree_flatten(self.network.parameters())}
-        if spec.init == "random":
-            return draw(shapes, self.config, spec.seed)
-        if spec.folder is None:
-            raise CheckpointError(
-                f"{spec.name} names a size, not weights: expected openai/{spec.name}, a checkpoint folder, "
-                "or init='random'"
-            )
-        stored = dequantise(checkpoint.read_weights(spec.folder), spec.config or {}, spec.name)
-        weights = sanitize(stored, self.config)
-        return checkpoint.match(weights, shapes, spec.folder)
 
     def encode(self, inputs: np.ndarray, lengths: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the hidden states of the named layers; see `features.encoder.Encoder`."""

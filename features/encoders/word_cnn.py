@@ -18,15 +18,14 @@ from typing import Any
 import numpy as np
 
 from builders.spoken_words.stamps import SHAPE, stamp
-from features import checkpoint
 from features.checkpoint import CheckpointError, Spec
 from features.clock import FrameClock
 from features.encoder import Axis
+from features.network import fill, init_name
 
 # isort: split
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_flatten
 
 CHANNELS, DENSE, WORDS, KERNEL = 16, 32, 10, 5
 CONFIGS = {"word_cnn": {"model_type": "word_cnn"}}
@@ -101,25 +100,16 @@ class WordCnn:
 
     def __init__(self, spec: Spec) -> None:
         self.name, self.revision = spec.name, spec.revision
-        self.init = f"random{spec.seed}" if spec.init == "random" else "trained"
+        self.init = init_name(spec)
         words = _words(spec.config or {}, spec.name)
         self.network = Network(words)
         values = SHAPE[0] * SHAPE[1] * CHANNELS
         self.layers: Mapping[str, int] = {"conv1": values // 4, "conv2": values // 16, "dense": DENSE, "logits": words}
-        self.network.load_weights(list(self._weights(spec).items()))
-        mx.eval(self.network.parameters())  # here, so that a fork finds values and not a plan
-        self.network.freeze()
-
-    def _weights(self, spec: Spec) -> dict[str, mx.array]:
-        shapes = {name: value.shape for name, value in tree_flatten(self.network.parameters())}
-        if spec.init == "random":
-            return draw(shapes, spec.seed)
-        if spec.folder is None:
-            raise CheckpointError(
-                f"{spec.name} names a shape, not weights: expected a folder with config.json "
-                '{"model_type": "word_cnn"} and model.safetensors, or init=\'random\''
-            )
-        return checkpoint.match(sanitize(checkpoint.read_weights(spec.folder)), shapes, spec.folder)
+        fill(
+            self.network, spec, drawn=lambda shapes: draw(shapes, spec.seed),
+            sanitize=sanitize,
+            expected='a folder with config.json {"model_type": "word_cnn"} and model.safetensors',
+        )  # fmt: skip
 
     def encode(self, inputs: np.ndarray, lengths: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
         """Return one row per utterance of the named layers; see `features.encoder.Encoder`."""

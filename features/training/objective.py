@@ -26,6 +26,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 CHARACTER, TEXT, KERNEL = 32, 128, 5
+VERSION = 2  # raised when what is trained for changes: a run that was begun with another does not go on
 TEMPERATURE = 0.07
 SHARP = 0.1  # temperature of the choice among characters
 WHOLE = 0.1  # weight of the vectors of whole utterances

@@ -14,7 +14,7 @@ from datasets import Dataset, DatasetDict
 
 from builders.cache import digest
 from features.encoders import vgs
-from features.training.objective import Pairing, loss, recall_at_1
+from features.training.objective import VERSION, Pairing, loss, recall_at_1
 from features.training.pairs import Alphabet, Pairs, batches, divide, hold_out, plain
 from features.training.state import Position, restore, save
 from features.vgs_network import Config
@@ -78,7 +78,7 @@ class Run:
         self._begin()
         self.identity = {
             "table": digest([sorted(self.pairs.texts.items()), sorted(self.held_pairs.texts.items())]),
-            **asdict(config), **asdict(options), "characters": self.alphabet.characters,
+            **asdict(config), **asdict(options), "characters": self.alphabet.characters, "objective": VERSION,
         }  # fmt: skip
         del self.identity["epochs"]  # more of them go on with the same run
         self.position = restore(self.out, self.model, self.optimiser, self.identity) or Position()

@@ -109,5 +109,5 @@ def test_another_number_of_words(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "word_cnn", "num_labels": "4"}))
     with pytest.raises(CheckpointError, match="num_labels '4', expected a whole number above 0"):
         load(str(tmp_path), init="random")
-    with pytest.raises(CheckpointError, match=r"names a shape, not weights: .* or init='random'"):
+    with pytest.raises(CheckpointError, match=r"names a size, not weights: .* or init='random'"):
         load("word_cnn")

@@ -168,8 +168,8 @@ def _table(path: Path, cores: int, cache: Path, members: int, others: dict[str, 
     print(tabulate(rows, headers=headers, floatfmt=("", ".2f", ".0f", ".2f")), flush=True)
     members_more, bytes_more = MANY / members, MANY_BYTES / path.stat().st_size
     minutes = " to ".join(f"{index[2] * more / 60:.0f}" for more in sorted((members_more, bytes_more)))
-    print(f"index {index[0] / 1e6:.0f} MB, seek points {index[1] / 1e6:.1f} MB; of {MANY:,} members in 698 GB "
-          f"{index[0] * members_more / 1e9:.1f} and {index[1] * bytes_more / 1e9:.1f} GB, made in {minutes} minutes\n")  # fmt: skip
+    print(f"index {index[0] / 1e6:.0f} MB, seek points {index[1] / 1e6:.1f} MB; of {MANY:,} members in 698 GB")
+    print(f"{index[0] * members_more / 1e9:.1f} and {index[1] * bytes_more / 1e9:.1f} GB, made in {minutes} minutes\n")
 
 
 def _bytes(folder: Path) -> int:

@@ -81,6 +81,7 @@ def alone(folder: str, name: str) -> Callable[[], object]:
 def map_step(folder: str, name: str) -> Callable[[], object]:
     """Return a call of `features.encode`."""
     _, table = ready(folder, name)
+    table.cleanup_cache_files()  # of an earlier round: they lie beside the table
     return lambda: features.encode(table, name, init="random")
 
 

@@ -25,6 +25,7 @@ CUDA_BACKENDS = ("mlx-cuda", "mlx-cuda-12", "mlx-cuda-13")
 # Only names of complete libraries: Debian's `libblas.so.3` may be the reference BLAS again.
 OPENBLAS_NAMES = ("libopenblas.so.0", "libopenblasp.so.0", "libopenblas.so")
 MLX_CACHE_BYTES = 1 << 30
+CPU_CACHE_BYTES = 1 << 27  # fresh pages cost a fifth of an attention; no more is used again
 
 
 @functools.cache
@@ -118,8 +119,8 @@ def import_mlx() -> ModuleType:
 
 @functools.cache
 def _bound_cache(mx: ModuleType) -> None:
-    # Without a limit MLX keeps every buffer size that it ever needed. On a CPU keeping any gains nothing.
-    mx.set_cache_limit(MLX_CACHE_BYTES if mx.default_device().type == mx.DeviceType.gpu else 0)
+    # Without a limit MLX keeps every buffer size that it ever needed.
+    mx.set_cache_limit(MLX_CACHE_BYTES if mx.default_device().type == mx.DeviceType.gpu else CPU_CACHE_BYTES)
 
 
 def _renew_stream() -> None:

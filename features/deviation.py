@@ -57,9 +57,8 @@ def deviation(path: str | Path, step: Encode) -> Deviation | None:
     check(part, step, tier=False)
     if not len(part):
         return None
-    column = step.inputs[0]
-    cells = part.select(sample(part)[:UTTERANCES]).select_columns([column]).with_format("arrow")[:][column].to_pylist()
-    return compare(step, step.read(cells)[1])
+    rows = part.select(sample(part)[:UTTERANCES]).with_format("arrow")[:]
+    return compare(step, step.read(rows).waves)
 
 
 def compare(step: Encode, waves: Iterable[np.ndarray]) -> Deviation:

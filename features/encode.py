@@ -17,7 +17,7 @@ from features import variants
 from features.budget import most_seconds, most_tokens
 from features.card import encoder_cards
 from features.columns import column_types, to_arrows, to_columns
-from features.encoder import Encoder, Init, TextEncoder, Tokens, axis_of, column_prefix, input_of
+from features.encoder import Encoder, Init, Read, TextEncoder, Tokens, axis_of, column_prefix, input_of
 from features.pooling import Pool, utterance_mean
 from features.tokens import token_arrows, token_columns, token_types
 from features.windows import OVERLAP, Window, windows
@@ -81,9 +81,8 @@ class Encode:
     ) -> None:
         if dtype not in DTYPES:
             raise ValueError(f"features can't be stored as {dtype!r}: expected one of {list(DTYPES)}")
-        options = {"trim_context": trim_context, "compute": compute}
-        # what is exact pickles as ever: features that are in the cache stay there
-        options = {name: value for name, value in options.items() if value not in (False, "float32")}
+        options: dict[str, Any] = {"trim_context": True} if trim_context else {}
+        options |= {} if compute == "float32" else {"compute": compute}  # what is exact pickles as ever: caches hold
         self._spec = {"init": init, "seed": seed, "revision": revision, **options}
         self._name = encoder if isinstance(encoder, str) else None
         self._given = None if isinstance(encoder, str) else variants.variant(encoder, **options)
@@ -145,10 +144,22 @@ class Encode:
 
     def __call__(self, batch: pa.Table | Mapping[str, Sequence[Any]]) -> pa.Table | dict[str, list[Any]]:
         """Encode a batch: a table in the arrow format gives a table, a plain batch its new columns."""
+        tokens, waves, segments = self.read(batch)
+        return self.put(batch, tokens, self.encode(waves, segments))
+
+    def read(self, batch: pa.Table | Mapping[str, Sequence[Any]]) -> Read:
+        """Return what the encoder takes: decoded audio, or the tokens of texts and their ids; and the segments."""
         arrow = isinstance(batch, pa.Table)
-        cells, *segments = (batch[name].to_pylist() if arrow else batch[name] for name in self.inputs)
-        tokens, waves = self.read(cells)
-        found = self.encode(waves, *segments)
+        cells = [batch[name].to_pylist() if arrow else batch[name] for name in self.inputs]
+        bounds = cells[1] if self.pool.tier else None
+        if input_of(self.encoder) == "audio":
+            return Read([], [self._wave(cell, row) for row, cell in enumerate(cells[0])], bounds)
+        tokens = self.encoder.tokenize(cells[0])
+        return Read(tokens, [text.ids for text in tokens], bounds)
+
+    def put(self, batch: Any, tokens: list[Tokens], found: dict[str, list[np.ndarray]]) -> Any:
+        """Return a table with the columns of what `encode` found beside its own, of a plain batch the new ones."""
+        arrow = isinstance(batch, pa.Table)
         columns: dict[str, Any] = {}
         if self._tokens:
             columns |= (token_arrows if arrow else token_columns)(self.name, tokens)
@@ -230,13 +241,6 @@ class Encode:
         if self._whole(layer):  # of longer audio the mean of its windows
             return utterance_mean(states).astype(self._kept, copy=False)
         return self.pool(states, self.encoder.clock, segments)
-
-    def read(self, cells: Sequence[Any]) -> tuple[list[Tokens], list[np.ndarray]]:
-        """Return the tokens of texts and what the encoder takes: their ids, or decoded audio."""
-        if input_of(self.encoder) == "audio":
-            return [], [self._wave(cell, row) for row, cell in enumerate(cells)]
-        tokens = self.encoder.tokenize(cells)
-        return tokens, [text.ids for text in tokens]
 
     def _wave(self, cell: Mapping[str, Any], row: int) -> np.ndarray:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -111,6 +111,21 @@ class TextEncoder(Encoder, Protocol):
 def input_of(encoder: Encoder) -> Input:
     """Return what the encoder takes: ``audio``, where it does not say ``text``."""
     return getattr(encoder, "input", "audio")
+
+
+class Read(NamedTuple):
+    """What an encoder takes of a batch.
+
+    tokens : list of Tokens
+        Of texts, none of audio.
+    waves : list of np.ndarray [shape=(samples,), float32] or [shape=(tokens,), int32]
+    segments : sequence of sequence of mapping, optional
+        The cells of the column `segments`, where it is pooled by.
+    """
+
+    tokens: list[Tokens]
+    waves: list[np.ndarray]
+    segments: Sequence[Sequence[Mapping[str, Any]]] | None
 
 
 def axis_of(encoder: Encoder, layer: str) -> Axis:

@@ -8,12 +8,14 @@ busy between two products.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
+from threadpoolctl import ThreadpoolController
 
 from features.blas import import_mlx
 
@@ -24,6 +26,7 @@ import mlx.nn as nn  # noqa: E402
 SLOW_CPU = sys.platform == "linux" and mx.default_device() == mx.Device(mx.cpu)
 BATCH = 1 if SLOW_CPU else 8  # windows computed together: a CPU gains nothing from more, and memory grows
 FFT = 256  # samples of one transform of `grouped_conv1d`
+ROWS = 512  # of scores at a time: with 1,500 columns they stay in the cache of a processor
 
 
 class Bias(NamedTuple):
@@ -44,7 +47,7 @@ def attention(
 ) -> mx.array:  # fmt: skip
     """Return ``softmax(scale * q k^T + bias) v``.
 
-    On a Linux CPU the result is evaluated, and the scores of one head are in memory at a time.
+    On a Linux CPU the result is evaluated, and the scores of some rows of one head are in memory at a time.
 
     Parameters
     ----------
@@ -62,15 +65,18 @@ def attention(
     """
     if not _loops(q):
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=_mask(q, lengths, bias))
-    batch, heads, frames = q.shape[:3]
-    q, k = q * scale, k.swapaxes(2, 3)
+    # numpy takes memory that is there already for its products: fresh pages cost as much as the exponentials
     mx.eval(q, k, v, *(bias or ()))
-    rows = []
-    for b in range(batch):
-        n = frames if lengths is None else int(lengths[b])
-        found = [_attend(q[b, h, :n], k[b, h, :, :n], v[b, h, :n], _head(bias, b, h, n)) for h in range(heads)]
-        rows.append(mx.pad(mx.stack(found), [(0, 0), (0, frames - n), (0, 0)]) if n < frames else mx.stack(found))
-    return mx.stack(rows)
+    queries, keys, values = (np.asarray(x) for x in (q, k, v))
+    batch, heads, frames = q.shape[:3]
+    out = np.zeros((batch, frames, heads, q.shape[3]), np.float32)  # as who puts heads beside each other wants it
+    scores = np.empty((frames if bias else min(frames, ROWS)) * frames, np.float32)
+    with _numpys_blas().limit(limits=1):  # the threads of MLX's BLAS keep the other cores busy for a while
+        for b, h in np.ndindex(batch, heads):
+            n = frames if lengths is None else int(lengths[b])
+            head = (queries[b, h, :n] * np.float32(scale), keys[b, h, :n].T, values[b, h, :n])
+            _attend(*head, _head(bias, b, h, n), scores, out[b, :n, h])
+    return mx.array(out).swapaxes(1, 2)
 
 
 def gelu(x: mx.array, *, overwrite: bool = False) -> mx.array:
@@ -192,19 +198,29 @@ def _head(bias: Bias | None, b: int, h: int, n: int) -> tuple[np.ndarray, np.nda
     return np.asarray(bias.gate[b, h])[:n], np.asarray(bias.values[h])[middle - n + 1 : middle + n]
 
 
-def _attend(q: mx.array, k: mx.array, v: mx.array, bias: tuple[np.ndarray, np.ndarray] | None) -> mx.array:
-    """Return one head's output (frames, width), given scaled queries and transposed keys."""
+def _attend(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, bias: tuple[np.ndarray, np.ndarray] | None, memory: np.ndarray,
+    out: np.ndarray,
+) -> None:  # fmt: skip
+    """Write one head's output (frames, width), given scaled queries, transposed keys, and memory for scores."""
     from features import loops
 
-    product = q @ k  # ours alone, so that it may be overwritten
-    scores = _memory(product)
-    if bias is not None:
-        loops.add_bias(scores, *bias)
-    sums = np.empty(len(scores), np.float32)
-    loops.exp_rows(scores, sums)
-    out = product @ v / mx.array(sums)[:, None]  # the division after the product: 64 wide instead of 1500
-    mx.eval(out)
-    return out
+    frames = k.shape[1]
+    rows = len(memory) // frames
+    for first in range(0, len(q), rows):
+        part = out[first : first + rows]
+        scores = np.matmul(q[first : first + rows], k, out=memory[: len(part) * frames].reshape(-1, frames))
+        if bias is not None:
+            loops.add_bias(scores, *bias)
+        sums = np.empty(len(scores), np.float32)
+        loops.exp_rows(scores, sums)
+        np.matmul(scores, v, out=part)
+        part /= sums[:, None]  # after the product: 64 wide instead of 1500
+
+
+@functools.cache
+def _numpys_blas() -> ThreadpoolController:
+    return ThreadpoolController().select(internal_api="openblas")
 
 
 def _memory(x: mx.array) -> np.ndarray:

@@ -25,8 +25,10 @@ from builders.runner import Made, Task
 from builders.shard_files import shard_name, write_parquet
 from features.columns import matrices
 from features.encode import Encode
+from features.encoder import Read
 from features.manifests import ONE_SPLIT, Piece, pieces
 from features.moments import Moments
+from features.pipeline import overlapped
 
 FEW = 16  # rows that a shard has at least where the table has them
 WORKERS = 8  # so that several share a small table
@@ -102,16 +104,27 @@ class EncodeJob:
     def _encoded(
         self, shard: Shard, columns: Any, sums: dict[str, list[Moments]], seconds: list[float]
     ) -> Iterator[pa.Table]:
+        def finish(made: tuple[pa.Table, Read, dict[str, list[np.ndarray]]]) -> pa.Table:
+            batch, read, found = made
+            table = self.step.put(batch.select(["id"]), read.tokens, found)
+            table = table.select(list(columns)).cast(columns.arrow_schema)
+            for column, parts in sums.items():
+                parts.append(Moments.of(matrices(Dataset(table), column, slice(None))[0]))
+            if "duration" in batch.column_names:
+                seconds.append(float(np.sum(batch.column("duration").to_numpy())))
+            return table
+
+        # Audio is decoded ahead and features are written behind, while the encoder computes.
+        return overlapped(
+            self._batches(shard),
+            before=lambda batch: (batch, self.step.read(batch)),
+            work=lambda pair: (*pair, self.step.encode(pair[1].waves, pair[1].segments)),
+            after=finish,
+        )
+
+    def _batches(self, shard: Shard) -> Iterator[pa.Table]:
         for part in _rows(self.table, shard, ["id", "duration", *self.step.inputs]):
-            known = part.column_names
-            for batch in part.with_format("arrow").iter(self.step.batch_size(part)):
-                if "duration" in known:
-                    seconds.append(float(np.sum(batch.column("duration").to_numpy())))
-                made = self.step.without_inputs(batch.select(["id", *self.step.inputs]))
-                table = made.select(list(columns)).cast(columns.arrow_schema)
-                for column, parts in sums.items():
-                    parts.append(Moments.of(matrices(Dataset(table), column, slice(None))[0]))
-                yield table
+            yield from part.with_format("arrow").iter(self.step.batch_size(part))
 
 
 def encode_job(table: str | Path, step: Encode, *, max_shard_size: int) -> EncodeJob:

@@ -167,10 +167,8 @@ class Encode:
             columns |= (to_arrows if arrow else to_columns)(found[layer], card)
         if not arrow:
             return columns
-        table = batch.replace_schema_metadata(None)
-        for name, values in columns.items():
-            table = table.append_column(name, values)
-        return table
+        plain = batch.replace_schema_metadata(None)
+        return functools.reduce(lambda table, column: table.append_column(*column), columns.items(), plain)
 
     def without_inputs(self, batch: pa.Table) -> pa.Table:
         """Encode a batch in the arrow format and return it without what it was made of: rows of a feature table."""

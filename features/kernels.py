@@ -71,7 +71,9 @@ def attention(
     batch, heads, frames = q.shape[:3]
     out = np.zeros((batch, frames, heads, q.shape[3]), np.float32)  # as who puts heads beside each other wants it
     scores = np.empty((frames if bias else min(frames, ROWS)) * frames, np.float32)
-    with _numpys_blas().limit(limits=1):  # the threads of MLX's BLAS keep the other cores busy for a while
+    with (
+        blas_pools().select(internal_api="openblas").limit(limits=1)
+    ):  # the threads of MLX's BLAS keep the other cores busy for a while
         for b, h in np.ndindex(batch, heads):
             n = frames if lengths is None else int(lengths[b])
             head = (queries[b, h, :n] * np.float32(scale), keys[b, h, :n].T, values[b, h, :n])
@@ -219,8 +221,9 @@ def _attend(
 
 
 @functools.cache
-def _numpys_blas() -> ThreadpoolController:
-    return ThreadpoolController().select(internal_api="openblas")
+def blas_pools() -> ThreadpoolController:
+    """Return what knows the BLAS libraries of this process: to look for them takes milliseconds."""
+    return ThreadpoolController()
 
 
 def _memory(x: mx.array) -> np.ndarray:

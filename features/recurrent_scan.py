@@ -6,13 +6,11 @@ and tanh takes one value at a time, a frame is one product and one compiled loop
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from features import kernels
 
@@ -132,11 +130,5 @@ def both(function: Callable[[Any], Any], sides: Sequence[Any]) -> list[Any]:
 
     A product of a few rows is too short to be shared: the threads of a BLAS would mostly wait for each other.
     """
-    with _blas_threads().limit(limits=1), ThreadPoolExecutor(len(sides)) as pool:
+    with kernels.blas_pools().limit(limits=1), ThreadPoolExecutor(len(sides)) as pool:
         return list(pool.map(function, sides))
-
-
-@functools.cache
-def _blas_threads() -> ThreadpoolController:
-    """Return what knows the BLAS libraries of this process: to look for them takes milliseconds."""
-    return ThreadpoolController()

@@ -12,6 +12,7 @@ from probes.attention import Utterances
 from probes.published import best_answers, halves, padded, start
 from probes.splits import Fold, Splits
 from tests.probes.probe_tables import clouds, manifest, segment, with_column
+from tests.probes.test_probe_pickles import edit_distance
 
 import mlx.core as mx  # isort: skip  after features, which brings it a fast BLAS
 
@@ -151,13 +152,7 @@ def test_global_rsa_is_of_a_half_and_attention_of_its_best_epoch(toy):
 
 def distance(a: str, b: str) -> float:
     """Return Levenshtein's distance over the longer length."""
-    row = np.arange(len(b) + 1)
-    for i, letter in enumerate(a):
-        new = [i + 1]
-        for j, other in enumerate(b):
-            new.append(min(row[j] + (letter != other), row[j + 1] + 1, new[j] + 1))
-        row = new
-    return row[-1] / max(len(a), len(b))
+    return edit_distance(a, b) / max(len(a), len(b))
 
 
 def test_what_has_no_published_protocol_says_so(toy, tmp_path):

@@ -3,10 +3,11 @@
     python benchmarks/encoders.py                                       # whisper-tiny, wav2vec2-base
     python benchmarks/encoders.py wavlm-base --threads 1 --batches 1 --rounds 5
 
-Each measurement runs in a process of its own, ours and torch's in turn, random weights, all layers
-kept. Ours includes the mel spectrogram or the normalisation of the waveform, torch's begins behind
-it. "Peak" is the share of the rate of a 1024 x 1024 float32 product in the same process that the
-products of our encoder alone make up. Torch runs in `--reference`, a Python that has it.
+Each of the two runs in a process of its own and they take turns, one pass each, so that what else
+slows the machine down for a while slows both; the ratio is the median over pairs of passes. Random
+weights, all layers kept. Ours includes the mel spectrogram or the normalisation of the waveform, torch's begins behind
+it. "Peak" is the share of the best rate of a 1024 x 1024 float32 product in either process that the
+products of the encoder alone make up. Torch runs in `--reference`, a Python that has it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tabulate import tabulate
@@ -27,7 +29,7 @@ import json, sys, time
 import features
 from features.encoders import load
 import numpy as np, mlx.core as mx
-name, config, batch, seconds, passes = sys.argv[1], json.loads(sys.argv[2]), *map(int, sys.argv[3:])
+name, config, batch, seconds = sys.argv[1], json.loads(sys.argv[2]), *map(int, sys.argv[3:])
 waves = np.random.RandomState(0).randn(batch, 16000 * seconds).astype(np.float32)
 encoder = load(name, init="random")
 run = lambda: encoder.encode(waves, np.full(batch, waves.shape[1]), list(encoder.layers))
@@ -38,7 +40,7 @@ TORCH = """
 import json, sys, time
 import torch, transformers
 transformers.logging.set_verbosity_error()
-config, batch, seconds, passes = json.loads(sys.argv[2]), *map(int, sys.argv[3:])
+config, batch, seconds = json.loads(sys.argv[2]), *map(int, sys.argv[3:])
 made = transformers.AutoConfig.for_model(**config)
 with torch.inference_mode():
     model = transformers.AutoModel.from_config(made).eval()
@@ -52,18 +54,19 @@ def run():
     return model(given, output_hidden_states=True)
 product = lambda: a @ a
 """
-MEASURE = """
-def best(call, count):
-    call()
-    times = []
-    for _ in range(count):
+SERVE = """
+for _ in range(WARM):
+    run(), product()
+for _ in sys.stdin:  # a line asks for a pass
+    seconds_of = []
+    for call in (run, product):
         begin = time.perf_counter()
         call()
-        times.append(time.perf_counter() - begin)
-    return min(times)
-peak = 2 * 1024**3 / best(product, 10)
-print(json.dumps({"rate": batch * seconds / best(run, passes), "peak": peak}))
+        seconds_of.append(time.perf_counter() - begin)
+    print(*seconds_of, flush=True)
 """
+WARM = 3  # passes that don't count: memory is taken, loops are compiled
+PAUSE = 0.3  # seconds before a pass: threads of the other process's BLAS wait for work as long as .2 s, busily
 
 
 def configuration(name: str) -> dict[str, object]:
@@ -89,30 +92,39 @@ def operations(config: dict, seconds: int) -> float:
     return 2 * frames * (below + blocks * (4 * width**2 + 2 * width * inner + 2 * frames * width))
 
 
-def measure(python: str, code: str, name: str, config: dict, threads: int, batch: int, options: object) -> dict:
-    """Return seconds of audio a second, and the rate of a matrix product, of one fresh process."""
+def serve(python: str, code: str, name: str, config: dict, threads: int, batch: int, seconds: int) -> subprocess.Popen:
+    """Start a process that measures a pass whenever it is asked to."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, str(threads)), "OPENBLAS_NUM_THREADS": "1"}
-    seconds = 30 if config["model_type"] == "whisper" else options.seconds
-    arguments = [name, json.dumps(config), str(batch), str(seconds), str(options.passes)]
-    done = subprocess.run(
-        [python, "-W", "ignore", "-c", code + MEASURE, *arguments],
-        cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True,
+    code = code + SERVE.replace("WARM", str(WARM))
+    return subprocess.Popen(
+        [python, "-W", "ignore", "-c", code, name, json.dumps(config), str(batch), str(seconds)],
+        cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
-    found = json.loads(done.stdout.splitlines()[-1])
-    return {**found, "share": found["rate"] * operations(config, seconds) / seconds / found["peak"]}
 
 
-def compare(name: str, threads: int, batch: int, options: object) -> list[object]:
-    """Return one line of the table: medians over the rounds."""
+def one_pass(process: subprocess.Popen) -> tuple[float, float]:
+    """Return the seconds of one pass of a process, and of one product."""
+    time.sleep(PAUSE)
+    print("go", file=process.stdin, flush=True)
+    run, product = process.stdout.readline().split()
+    return float(run), float(product)
+
+
+def compare(name: str, threads: int, batch: int, options: argparse.Namespace) -> list[object]:
+    """Return one line of the table."""
     config = configuration(name)
-    ours, theirs = [], []
-    for _ in range(options.rounds):
-        ours.append(measure(sys.executable, OURS, name, config, threads, batch, options))
-        theirs.append(measure(str(options.reference), TORCH, name, config, threads, batch, options))
-    rates = [statistics.median(run["rate"] for run in runs) for runs in (ours, theirs)]
-    shares = [statistics.median(run["share"] for run in runs) for runs in (ours, theirs)]
-    return [name, threads, batch, *rates, rates[0] / rates[1], *shares]
+    seconds = 30 if config["model_type"] == "whisper" else options.seconds
+    given = (name, config, threads, batch, seconds)
+    with serve(sys.executable, OURS, *given) as ours, serve(str(options.reference), TORCH, *given) as theirs:
+        pairs = [(one_pass(ours), one_pass(theirs)) for _ in range(options.passes)]
+        ours.stdin.close(), theirs.stdin.close()
+    peak = 2 * 1024**3 / min(product for pair in pairs for _, product in pair)
+    rates = [batch * seconds / statistics.median(pair[which][0] for pair in pairs) for which in (0, 1)]
+    ratios = sorted(theirs[0] / ours[0] for ours, theirs in pairs)
+    quartiles = statistics.quantiles(ratios, n=4)
+    return [name, threads, batch, *rates, *(quartiles[i] for i in (1, 0, 2)),
+            *(rate * operations(config, seconds) / seconds / peak for rate in rates)]  # fmt: skip
 
 
 def main() -> None:
@@ -122,14 +134,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--seconds", type=int, default=10, help="length of an utterance; of Whisper 30")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--passes", type=int, default=3, help="in each process, of which the best counts")
+    parser.add_argument("--passes", type=int, default=20, help="of each, in turn")
     parser.add_argument("--reference", type=Path, default=ROOT / ".venv-reference/bin/python")
     options = parser.parse_args()
     rows = [compare(name, threads, batch, options)
             for name in options.encoders for threads in options.threads for batch in options.batches]  # fmt: skip
-    headers = ["encoder", "threads", "batch", "ours", "torch", "ratio", "peak, ours", "peak, torch"]
-    print(tabulate(rows, headers=headers, floatfmt=("", "", "", ".1f", ".1f", ".2f", ".0%", ".0%"), tablefmt="github"))
+    headers = ["encoder", "threads", "batch", "ours", "torch", "ratio", "1/4", "3/4", "peak, ours", "peak, torch"]
+    formats = ("", "", "", ".1f", ".1f", ".2f", ".2f", ".2f", ".0%", ".0%")
+    print(tabulate(rows, headers=headers, floatfmt=formats, tablefmt="github"))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ def prepare() -> str | None:
     """
     # On CUDA and on M5 Macs MLX multiplies float32 with 10 bits by default: 1e-3 off the reference.
     os.environ.setdefault("MLX_ENABLE_TF32", "0")
+    # Milliseconds for which MKL's threads wait for the next product; its 200 keep a core from all other threads.
+    os.environ.setdefault("KMP_BLOCKTIME", "1")
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_renew_stream)
     if sys.platform != "linux" or has_cuda_backend():

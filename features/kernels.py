@@ -1,22 +1,20 @@
-"""Attention, GELU, layer norm and convolutions that are fast on every device.
+"""Linear layers, attention, GELU, layer norm and convolutions that are fast on every device.
 
 Metal and CUDA have good kernels in MLX. On a Linux CPU, MLX computes exp and erf one value at a time
-on one thread, two thirds of a Whisper encoder's time; there compiled loops (`features.loops`) work
-on memory that numpy and MLX share. More threads gain little: those of the BLAS keep the other cores
-busy between two products.
+on one thread, two thirds of a Whisper encoder's time; there `features.cpu` works on memory that
+numpy and MLX share, and the result is evaluated when a function returns.
 """
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
-from threadpoolctl import ThreadpoolController
 
+from features import cpu
 from features.blas import import_mlx
 
 import_mlx()  # says in one line what is missing where MLX has no backend
@@ -25,8 +23,9 @@ import mlx.nn as nn  # noqa: E402
 
 SLOW_CPU = sys.platform == "linux" and mx.default_device() == mx.Device(mx.cpu)
 BATCH = 1 if SLOW_CPU else 8  # windows computed together: a CPU gains nothing from more, and memory grows
+FEW = 256  # rows of a product, below which MLX takes less: numpy's BLAS copies all weights for every piece
+SHORT = 64  # frames, up to which one call of MLX takes less than head by head
 FFT = 256  # samples of one transform of `grouped_conv1d`
-ROWS = 512  # of scores at a time: with 1,500 columns they stay in the cache of a processor
 
 
 class Bias(NamedTuple):
@@ -41,13 +40,41 @@ class Bias(NamedTuple):
     values: mx.array
 
 
+def linear(x: mx.array, layer: nn.Linear) -> mx.array:
+    """Return what the module `layer` gives for x (..., width)."""
+    if not _loops(x) or _few(x):
+        return layer(x)
+    y = mx.zeros((*x.shape[:-1], len(layer.weight)))
+    cpu.linear(_rows(_values(x)), *_weights(layer), _rows(_memory(y)))
+    return y
+
+
+def feed_forward(x: mx.array, first: nn.Linear, second: nn.Linear) -> mx.array:
+    """Return ``second(gelu(first(x)))`` for x (..., width)."""
+    if not _loops(x) or _few(x):
+        return second(gelu(first(x), overwrite=True))
+    y = mx.zeros((*x.shape[:-1], len(second.weight)))
+    cpu.feed_forward(_rows(_values(x)), _weights(first), _weights(second), _rows(_memory(y)))
+    return y
+
+
+def split_heads(x: mx.array, heads: int) -> mx.array:
+    """Return x (batch, frames, width) as (batch, heads, frames, width / heads)."""
+    return x.reshape(*x.shape[:2], heads, -1).swapaxes(1, 2)
+
+
+def join_heads(x: mx.array) -> mx.array:
+    """Return x (batch, heads, frames, width) as (batch, frames, heads * width)."""
+    return x.swapaxes(1, 2).flatten(2)
+
+
 def attention(
     q: mx.array, k: mx.array, v: mx.array, *, scale: float, lengths: Sequence[int] | None = None,
     bias: Bias | None = None,
 ) -> mx.array:  # fmt: skip
     """Return ``softmax(scale * q k^T + bias) v``.
 
-    On a Linux CPU the result is evaluated, and the scores of some rows of one head are in memory at a time.
+    On a Linux CPU the scores of some rows of one head are in memory at a time, for each thread.
 
     Parameters
     ----------
@@ -63,28 +90,21 @@ def attention(
     mx.array [shape=(batch, heads, frames, width), float32]
         What stands behind a row's length means nothing.
     """
-    if not _loops(q):
+    if not _loops(q) or q.shape[2] <= SHORT:
         return mx.fast.scaled_dot_product_attention(q, k, v, scale=scale, mask=_mask(q, lengths, bias))
-    # numpy takes memory that is there already for its products: fresh pages cost as much as the exponentials
+    batch, heads, frames, width = q.shape
     mx.eval(q, k, v, *(bias or ()))
     queries, keys, values = (np.asarray(x) for x in (q, k, v))
-    batch, heads, frames = q.shape[:3]
-    out = np.zeros((batch, frames, heads, q.shape[3]), np.float32)  # as who puts heads beside each other wants it
-    scores = np.empty((frames if bias else min(frames, ROWS)) * frames, np.float32)
-    with (
-        blas_pools().select(internal_api="openblas").limit(limits=1)
-    ):  # the threads of MLX's BLAS keep the other cores busy for a while
-        for b, h in np.ndindex(batch, heads):
-            n = frames if lengths is None else int(lengths[b])
-            head = (queries[b, h, :n] * np.float32(scale), keys[b, h, :n].T, values[b, h, :n])
-            _attend(*head, _head(bias, b, h, n), scores, out[b, :n, h])
-    return mx.array(out).swapaxes(1, 2)
+    out = mx.zeros((batch, frames, heads, width))  # as who puts heads beside each other wants it
+    cpu.attention(
+        queries, keys, values, scale, [frames] * batch if lengths is None else [int(n) for n in lengths],
+        None if bias is None else (np.asarray(bias.gate), np.asarray(bias.values)), _memory(out).swapaxes(1, 2),
+    )  # fmt: skip
+    return out.swapaxes(1, 2)
 
 
 def gelu(x: mx.array, *, overwrite: bool = False) -> mx.array:
     """Return ``x * Phi(x)``, Phi the exact normal distribution function, within 1e-6.
-
-    On a Linux CPU the result is evaluated.
 
     Parameters
     ----------
@@ -94,43 +114,36 @@ def gelu(x: mx.array, *, overwrite: bool = False) -> mx.array:
     """
     if not _loops(x):
         return nn.gelu(x)
-    from features import loops  # numba takes half a second to import, on this path only
-
     y = x if overwrite else x + 0
-    loops.gelu(_memory(y).reshape(-1))
+    cpu.gelu(_rows(_memory(y)))
     return y
 
 
 def layer_norm(x: mx.array, norm: nn.LayerNorm) -> mx.array:
-    """Return what the module `norm` gives for x (..., width); on a Linux CPU it is evaluated."""
+    """Return what the module `norm` gives for x (..., width)."""
     if not _loops(x):
         return norm(x)
-    from features import loops
-
     width = x.shape[-1]
     y = x + 0  # ours to write to
     weight, bias = (norm.weight, norm.bias) if "weight" in norm else (mx.ones(width), mx.zeros(width))
-    loops.layer_norm(_memory(y).reshape(-1, width), np.asarray(weight), np.asarray(bias), norm.eps)
+    cpu.layer_norm(_rows(_memory(y)), np.asarray(weight), np.asarray(bias), norm.eps)
     return y
 
 
 def conv1d(x: mx.array, conv: nn.Conv1d) -> mx.array:
-    """Return what an unpadded module `conv` gives for x (batch, samples, in): (batch, frames, out).
+    """Return what a module `conv` without groups gives for x (batch, samples, in): (batch, frames, out).
 
-    On a Linux CPU, where the kernel is between one and two strides wide, as two products without
-    the copy of all overlapping windows that MLX makes.
+    On a Linux CPU without the copy of all overlapping windows that MLX makes.
     """
-    width, stride = conv.weight.shape[1], conv.stride
-    if not SLOW_CPU or not stride <= width <= 2 * stride or x.shape[1] < width:
+    if not _loops(x):
         return conv(x)
-    (batch, samples, channels), out = x.shape, conv.weight.shape[0]
-    frames = (samples - width) // stride + 1
-    taps = conv.weight.transpose(1, 2, 0).reshape(-1, out)
-    first = x[:, : frames * stride].reshape(batch, frames, stride * channels)
-    y = first @ taps[: stride * channels]
-    for tap in range(stride, width):  # those that lie in the next stride
-        y = y + x[:, tap : tap + (frames - 1) * stride + 1 : stride] @ taps[tap * channels : (tap + 1) * channels]
-    return y + conv.bias if "bias" in conv else y
+    given = _values(x)
+    if conv.padding:
+        given = np.pad(given, ((0, 0), (conv.padding, conv.padding), (0, 0)))
+    weight, bias = _weights(conv)
+    y = mx.zeros((len(given), max((given.shape[1] - weight.shape[1]) // conv.stride + 1, 0), len(weight)))
+    cpu.conv1d(given, weight, bias, conv.stride, _memory(y))
+    return y
 
 
 class GroupedConv1d(nn.Conv1d):
@@ -180,6 +193,10 @@ def _loops(x: mx.array) -> bool:
     return SLOW_CPU and x.dtype == mx.float32
 
 
+def _few(x: mx.array) -> bool:
+    return x.size < FEW * x.shape[-1]
+
+
 def _mask(q: mx.array, lengths: Sequence[int] | None, bias: Bias | None) -> mx.array | None:
     frames = q.shape[2]
     place = mx.arange(frames)
@@ -192,38 +209,18 @@ def _mask(q: mx.array, lengths: Sequence[int] | None, bias: Bias | None) -> mx.a
     return mask
 
 
-def _head(bias: Bias | None, b: int, h: int, n: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return one head's gate (n,) and biases by distance (2 n - 1,)."""
-    if bias is None:
-        return None
-    middle = (bias.values.shape[1] - 1) // 2
-    return np.asarray(bias.gate[b, h])[:n], np.asarray(bias.values[h])[middle - n + 1 : middle + n]
+def _values(x: mx.array) -> np.ndarray:
+    """Return an array's values in C order, in its own memory where they are."""
+    mx.eval(x)
+    return np.ascontiguousarray(np.asarray(x))
 
 
-def _attend(
-    q: np.ndarray, k: np.ndarray, v: np.ndarray, bias: tuple[np.ndarray, np.ndarray] | None, memory: np.ndarray,
-    out: np.ndarray,
-) -> None:  # fmt: skip
-    """Write one head's output (frames, width), given scaled queries, transposed keys, and memory for scores."""
-    from features import loops
-
-    frames = k.shape[1]
-    rows = len(memory) // frames
-    for first in range(0, len(q), rows):
-        part = out[first : first + rows]
-        scores = np.matmul(q[first : first + rows], k, out=memory[: len(part) * frames].reshape(-1, frames))
-        if bias is not None:
-            loops.add_bias(scores, *bias)
-        sums = np.empty(len(scores), np.float32)
-        loops.exp_rows(scores, sums)
-        np.matmul(scores, v, out=part)
-        part /= sums[:, None]  # after the product: 64 wide instead of 1500
+def _rows(x: np.ndarray) -> np.ndarray:
+    return x.reshape(-1, x.shape[-1])
 
 
-@functools.cache
-def blas_pools() -> ThreadpoolController:
-    """Return what knows the BLAS libraries of this process: to look for them takes milliseconds."""
-    return ThreadpoolController()
+def _weights(layer: nn.Linear | nn.Conv1d) -> tuple[np.ndarray, np.ndarray | None]:
+    return np.asarray(layer.weight), np.asarray(layer.bias) if "bias" in layer else None
 
 
 def _memory(x: mx.array) -> np.ndarray:

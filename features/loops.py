@@ -95,19 +95,21 @@ def exp_rows(scores: np.ndarray, sums: np.ndarray) -> None:
 
 
 @compiled
-def add_bias(scores: np.ndarray, gate: np.ndarray, bias: np.ndarray) -> None:
-    """Add ``gate[i] * bias[columns - 1 - i + j]`` to ``scores[i, j]``.
+def add_bias(scores: np.ndarray, gate: np.ndarray, bias: np.ndarray, middle: int) -> None:
+    """Add ``gate[i] * bias[middle - i + j]`` to ``scores[i, j]``.
 
     Parameters
     ----------
     scores : np.ndarray [shape=(rows, columns), float32]
     gate : np.ndarray [shape=(rows,), float32]
-    bias : np.ndarray [shape=(2 * columns - 1,), float32]
-        By distance from query to key, ``1 - columns`` first.
+    bias : np.ndarray [shape=(distances,), float32]
+        By distance from query to key.
+    middle : int
+        Where the bias of the first row's first column is.
     """
     rows, columns = scores.shape
     for i in range(rows):
-        row, near, weight = scores[i], bias[columns - 1 - i : 2 * columns - 1 - i], gate[i]
+        row, near, weight = scores[i], bias[middle - i : middle - i + columns], gate[i]
         for j in range(columns):
             row[j] += weight * near[j]
 

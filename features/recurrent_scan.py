@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from features import kernels
+from features import cpu, kernels
 
 # isort: split
 import mlx.core as mx
@@ -130,5 +130,5 @@ def both(function: Callable[[Any], Any], sides: Sequence[Any]) -> list[Any]:
 
     A product of a few rows is too short to be shared: the threads of a BLAS would mostly wait for each other.
     """
-    with kernels.blas_pools().limit(limits=1), ThreadPoolExecutor(len(sides)) as pool:
+    with cpu.blas_pools().limit(limits=1), ThreadPoolExecutor(len(sides)) as pool:
         return list(pool.map(function, sides))

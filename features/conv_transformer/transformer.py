@@ -23,7 +23,7 @@ class Projection(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (batch, frames, channels) to (batch, frames, width)."""
-        return self.projection(kernels.layer_norm(x, self.layer_norm) if "layer_norm" in self else x)
+        return kernels.linear(kernels.layer_norm(x, self.layer_norm) if "layer_norm" in self else x, self.projection)
 
 
 class Positions(nn.Module):
@@ -63,14 +63,14 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array, lengths: Sequence[int], distances: mx.array | None) -> mx.array:
         """Map (batch, frames, width) to the same shape."""
-        batch, frames, width = x.shape
+        width = x.shape[-1]
         q, k, v = (
-            project(x).reshape(batch, frames, self.heads, -1).transpose(0, 2, 1, 3)  # (batch, heads, frames, -1)
+            kernels.split_heads(kernels.linear(x, project), self.heads)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
         scale = (width // self.heads) ** -0.5
         x = kernels.attention(q, k, v, scale=scale, lengths=lengths, bias=self.bias(x, distances))
-        return self.out_proj(x.transpose(0, 2, 1, 3).reshape(batch, frames, width))
+        return kernels.linear(kernels.join_heads(x), self.out_proj)
 
 
 class FeedForward(nn.Module):
@@ -83,7 +83,7 @@ class FeedForward(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (batch, frames, width) to the same shape."""
-        return self.output_dense(kernels.gelu(self.intermediate_dense(x), overwrite=True))
+        return kernels.feed_forward(x, self.intermediate_dense, self.output_dense)
 
 
 class Block(nn.Module):

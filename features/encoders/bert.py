@@ -27,9 +27,6 @@ import mlx.nn as nn  # noqa: E402
 
 CONFIGS: dict[str, dict[str, Any]] = {}  # a name alone has no tokenizer
 
-SHORT = 64  # tokens, up to which one call of MLX takes less than our kernel's head by head
-ACTIVATIONS = {"gelu": kernels.gelu, "relu": nn.relu}
-
 WEIGHTS = [
     (r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias"),  # of the first checkpoints
     (r"^(bert\.)?embeddings\.(\w+)_embeddings\.", r"\2_embeddings."), (r"^(bert\.)?embeddings\.LayerNorm\.", "norm."),
@@ -71,7 +68,7 @@ class Config:
         except TypeError as error:
             raise CheckpointError(f"{name}: config.json is not of a BERT model ({error})") from error
         for field, expected in (
-            ("hidden_act", list(ACTIVATIONS)), ("position_embedding_type", ["absolute"]), ("is_decoder", [False]),
+            ("hidden_act", ["gelu", "relu"]), ("position_embedding_type", ["absolute"]), ("is_decoder", [False]),
         ):  # fmt: skip
             if getattr(found, field) not in expected:
                 raise CheckpointError(f"{name}: {field} {getattr(found, field)!r}, expected one of {expected}")
@@ -94,17 +91,12 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array, lengths: Sequence[int]) -> mx.array:
         """Map (batch, tokens, width) to the same shape; no token sees what is behind its text's `lengths`."""
-        batch, tokens, width = x.shape
         q, k, v = (
-            project(x).reshape(batch, tokens, self.heads, -1).transpose(0, 2, 1, 3)  # (batch, heads, tokens, -1)
+            kernels.split_heads(kernels.linear(x, project), self.heads)
             for project in (self.query, self.key, self.value)
         )
-        attend = kernels.attention if tokens > SHORT else mx.fast.scaled_dot_product_attention
-        seen = [
-            attend(q[b : b + 1], k[b : b + 1, :, :n], v[b : b + 1, :, :n], scale=q.shape[-1] ** -0.5)
-            for b, n in enumerate(lengths)
-        ]
-        return self.output(mx.concatenate(seen).transpose(0, 2, 1, 3).reshape(batch, tokens, width))
+        x = kernels.attention(q, k, v, scale=q.shape[-1] ** -0.5, lengths=lengths)
+        return kernels.linear(kernels.join_heads(x), self.output)
 
 
 class Block(nn.Module):
@@ -117,12 +109,14 @@ class Block(nn.Module):
         self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
         self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
         self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self._activation = ACTIVATIONS[config.hidden_act]
+        self._gelu = config.hidden_act == "gelu"
 
     def __call__(self, x: mx.array, lengths: Sequence[int]) -> mx.array:
         """Map (batch, tokens, width) to the same shape."""
         x = self.attention_norm(x + self.attention(x, lengths))  # not `+=`: a layer that was kept would change
-        return self.output_norm(x + self.fc2(self._activation(self.fc1(x))))
+        if self._gelu:
+            return self.output_norm(x + kernels.feed_forward(x, self.fc1, self.fc2))
+        return self.output_norm(x + kernels.linear(nn.relu(kernels.linear(x, self.fc1)), self.fc2))
 
 
 class TextNetwork(nn.Module):

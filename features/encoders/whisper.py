@@ -115,13 +115,13 @@ class Attention(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """Map (batch, frames, width) to the same shape."""
-        batch, frames, width = x.shape
+        width = x.shape[-1]
         q, k, v = (
-            project(x).reshape(batch, frames, self.heads, -1).transpose(0, 2, 1, 3)  # (batch, heads, frames, -1)
+            kernels.split_heads(kernels.linear(x, project), self.heads)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
         x = kernels.attention(q, k, v, scale=(width // self.heads) ** -0.5)
-        return self.out_proj(x.transpose(0, 2, 1, 3).reshape(batch, frames, width))
+        return kernels.linear(kernels.join_heads(x), self.out_proj)
 
 
 class Block(nn.Module):
@@ -139,7 +139,7 @@ class Block(nn.Module):
         """Map (batch, frames, width) to the same shape."""
         # not `+=`: a layer that was kept would change
         x = x + self.self_attn(kernels.layer_norm(x, self.self_attn_layer_norm))
-        return x + self.fc2(kernels.gelu(self.fc1(kernels.layer_norm(x, self.final_layer_norm)), overwrite=True))
+        return x + kernels.feed_forward(kernels.layer_norm(x, self.final_layer_norm), self.fc1, self.fc2)
 
 
 class AudioEncoder(nn.Module):
@@ -155,8 +155,8 @@ class AudioEncoder(nn.Module):
 
     def __call__(self, mel: mx.array) -> Iterator[tuple[str, mx.array]]:
         """Yield each layer's name and its output (batch, frames, width), given mel (batch, 2 * frames, bands)."""
-        x = kernels.gelu(self.conv1(mel.astype(self.conv1.weight.dtype)), overwrite=True)
-        x = kernels.gelu(self.conv2(x), overwrite=True)
+        x = kernels.gelu(kernels.conv1d(mel.astype(self.conv1.weight.dtype), self.conv1), overwrite=True)
+        x = kernels.gelu(kernels.conv1d(x, self.conv2), overwrite=True)
         x = x + self.embed_positions.weight[: x.shape[1]]
         yield "conv", x
         for number, block in enumerate(self.layers, 1):

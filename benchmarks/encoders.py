@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tabulate import tabulate
@@ -28,10 +29,11 @@ OURS = """
 import json, sys, time
 import features
 from features.encoders import load
+from features.precision import lowered
 import numpy as np, mlx.core as mx
-name, config, batch, seconds = sys.argv[1], json.loads(sys.argv[2]), *map(int, sys.argv[3:])
+name, config, batch, seconds, compute = sys.argv[1], json.loads(sys.argv[2]), *map(int, sys.argv[3:5]), sys.argv[5]
 waves = np.random.RandomState(0).randn(batch, 16000 * seconds).astype(np.float32)
-encoder = load(name, init="random")
+encoder = lowered(load(name, init="random"), compute)
 run = lambda: encoder.encode(waves, np.full(batch, waves.shape[1]), list(encoder.layers))
 a = mx.random.normal((1024, 1024))
 product = lambda: mx.eval(a @ a)
@@ -40,7 +42,7 @@ TORCH = """
 import json, sys, time
 import torch, transformers
 transformers.logging.set_verbosity_error()
-config, batch, seconds = json.loads(sys.argv[2]), *map(int, sys.argv[3:])
+config, batch, seconds = json.loads(sys.argv[2]), *map(int, sys.argv[3:5])
 made = transformers.AutoConfig.for_model(**config)
 with torch.inference_mode():
     model = transformers.AutoModel.from_config(made).eval()
@@ -92,13 +94,13 @@ def operations(config: dict, seconds: int) -> float:
     return 2 * frames * (below + blocks * (4 * width**2 + 2 * width * inner + 2 * frames * width))
 
 
-def serve(python: str, code: str, name: str, config: dict, threads: int, batch: int, seconds: int) -> subprocess.Popen:
+def serve(python: str, code: str, threads: int, arguments: Sequence[object]) -> subprocess.Popen:
     """Start a process that measures a pass whenever it is asked to."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, str(threads)), "OPENBLAS_NUM_THREADS": "1"}
     code = code + SERVE.replace("WARM", str(WARM))
     return subprocess.Popen(
-        [python, "-W", "ignore", "-c", code, name, json.dumps(config), str(batch), str(seconds)],
+        [python, "-W", "ignore", "-c", code, *map(str, arguments)],
         cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
 
@@ -115,7 +117,7 @@ def compare(name: str, threads: int, batch: int, options: argparse.Namespace) ->
     """Return one line of the table."""
     config = configuration(name)
     seconds = 30 if config["model_type"] == "whisper" else options.seconds
-    given = (name, config, threads, batch, seconds)
+    given = (threads, (name, json.dumps(config), batch, seconds, options.compute))
     with serve(sys.executable, OURS, *given) as ours, serve(str(options.reference), TORCH, *given) as theirs:
         pairs = [(one_pass(ours), one_pass(theirs)) for _ in range(options.passes)]
         ours.stdin.close(), theirs.stdin.close()
@@ -135,6 +137,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--seconds", type=int, default=10, help="length of an utterance; of Whisper 30")
     parser.add_argument("--passes", type=int, default=20, help="of each, in turn")
+    parser.add_argument("--compute", default="float32", help="of ours: float32, float16 or bfloat16; torch: float32")
     parser.add_argument("--reference", type=Path, default=ROOT / ".venv-reference/bin/python")
     options = parser.parse_args()
     rows = [compare(name, threads, batch, options)

@@ -33,7 +33,8 @@ def prepare() -> str | None:
     """Load a fast BLAS where MLX would compute with the reference one; run before MLX is imported.
 
     On a Mac and where MLX has its CUDA backend it only asks for full float32 products
-    (``MLX_ENABLE_TF32=0``, unless that is set already). The number of BLAS threads is read when
+    (``MLX_ENABLE_TF32=0``, unless that is set already). Threads of MKL wait 1 ms for the next
+    product (``KMP_BLOCKTIME``, likewise). The number of BLAS threads is read when
     the library loads (``OMP_NUM_THREADS``, ``MKL_NUM_THREADS``, ``OPENBLAS_NUM_THREADS``).
 
     Returns

@@ -3,7 +3,7 @@
 Each piece is some rows of one utterance or some queries of one head, few enough that what one step
 leaves in the cache of a core the next one finds there. numpy's BLAS computes a piece on one thread;
 a pool of threads takes piece after piece, so that one that is held up delays the others little.
-Only `features.kernels` calls these; arrays are float32, and results are written to memory that is
+`features.kernels` brings MLX to these; arrays are float32, and results are written to memory that is
 there already: fresh pages cost as much as the exponentials of an attention.
 """
 
@@ -47,8 +47,9 @@ if hasattr(os, "register_at_fork"):
 def share(work: Callable[..., None], pieces: Iterable[tuple]) -> None:
     """Call ``work(*piece)`` for each piece, on all threads."""
     pieces = list(pieces)
-    with blas_pools().select(internal_api="openblas").limit(limits=1):
-        if len(pieces) == 1 or threads() == 1:
+    alone = len(pieces) == 1 or threads() == 1  # asked before the limit, which it would count
+    with blas_pools().limit(limits=1, user_api="blas"):
+        if alone:
             for piece in pieces:
                 work(*piece)
         else:

@@ -22,6 +22,7 @@ import pyarrow.parquet
 
 from builders.cache import writing
 from probes.errors import ProbeError
+from probes.registry import probe_names
 from probes.results import SCHEMA, Results
 from probes.suite_tables import markdown
 
@@ -44,7 +45,7 @@ class Part:
 
 
 def parts(tier: str = "phones", *, network_frames: int | None = None, epochs: int | None = None) -> list[Part]:
-    """Return the parts of the suite in their order.
+    """Return the parts of the suite in their order: those listed here, then every further probe that there is.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def parts(tier: str = "phones", *, network_frames: int | None = None, epochs: in
     pooled = {"examples": "utterances"}
     published = {"target": tier, "protocol": "published"}
     sets = ("48", "61", "broad") if tier == "phones" else ()
-    return [
+    listed = [
         Part("linear", {"target": tier, "control": True}),
         *(Part(f"linear-{name}", {"target": tier, "classes": name}) for name in sets),
         Part("segments", {"target": tier, "examples": "segments"}),
@@ -80,6 +81,8 @@ def parts(tier: str = "phones", *, network_frames: int | None = None, epochs: in
         Part("mlp", {**network, "probe": "mlp"}),
         Part("context", {**network, "probe": "context", "option": {"context": 5, "hidden": (128,), **told}}),
     ]
+    here = {"linear", *(part.asked.get("probe") for part in listed)}
+    return listed + [Part(name, {"target": tier, "probe": name}) for name in probe_names() if name not in here]
 
 
 def suite(

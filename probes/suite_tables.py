@@ -75,11 +75,19 @@ def markdown(results: pd.DataFrame, left_out: Mapping[str, str] | None = None) -
         Parts without results, and why.
     """
     own = results[results.other_layer.isna()]
-    blocks = [block for title, columns in TABLES.items() if (block := _table(title, columns, own))]
+    tables = {**TABLES, "Further probes": _further(own)}
+    blocks = [block for title, columns in tables.items() if (block := _table(title, columns, own))]
     blocks += [_weights(own)] if (own.metric == "weight").any() else []
     blocks += [_measured_on(results)]
     blocks += [f"Left out: {'; '.join(f'{name} ({why})' for name, why in left_out.items())}."] if left_out else []
     return "\n\n".join(blocks) + "\n"
+
+
+def _further(own: pd.DataFrame) -> tuple[Column, ...]:
+    """Return a column for each metric of the parts that no table above has."""
+    known = {part for columns in TABLES.values() for _, part, _ in columns}
+    found = own[~own.part.isin(known)][["part", "metric"]].drop_duplicates()
+    return tuple((f"{row.part}: {row.metric.replace('_', ' ')}", row.part, row.metric) for row in found.itertuples())
 
 
 def _table(title: str, columns: tuple[Column, ...], own: pd.DataFrame) -> str:

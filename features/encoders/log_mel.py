@@ -14,6 +14,7 @@ import librosa
 import numpy as np
 import scipy.fft
 
+from features import cpu
 from features.checkpoint import Spec, without_weights
 from features.clock import SAMPLING_RATE, FrameClock
 from features.encoder import Axis
@@ -22,7 +23,7 @@ HOP = 160  # samples, 10 ms
 N_FFT = 400  # samples, 25 ms
 WINDOW_SAMPLES = 480_000  # 30 s
 FLOOR = -10.0  # log10 of the smallest power
-BLOCK_FRAMES = 4096  # frames that are transformed at once: 20 MB
+BLOCK_FRAMES = 512  # frames that are transformed at once: 2.5 MB
 
 CONFIGS = {"log_mel": {"model_type": "log_mel", "num_mel_bins": 80}}
 
@@ -75,9 +76,11 @@ def log_mel(wave: np.ndarray, n_mels: int, *, frames: int | None = None) -> np.n
     heard = min(-(-(len(wave) + N_FFT // 2) // HOP), max(real, WINDOW_SAMPLES // HOP)) if len(wave) else 0
     log_power = np.full((max(frames, heard), n_mels), FLOOR, np.float32)
     padded = _padded(wave)
-    for start in range(0, heard, BLOCK_FRAMES):
-        stop = min(start + BLOCK_FRAMES, heard)
+
+    def fill(start: int, stop: int) -> None:
         log_power[start:stop] = _log_power(padded[start * HOP : (stop - 1) * HOP + N_FFT], n_mels)
+
+    cpu.share(fill, [(start, min(start + BLOCK_FRAMES, heard)) for start in range(0, heard, BLOCK_FRAMES)])
     loudest = log_power.max(initial=FLOOR)
     return (np.maximum(log_power[:frames], loudest - 8.0) + 4.0) / 4.0
 

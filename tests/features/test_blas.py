@@ -128,13 +128,21 @@ def test_nothing_is_loaded_with_the_cuda_backend(monkeypatch):
     assert blas.prepare.__wrapped__() is None
 
 
-@pytest.mark.parametrize("given, used", [(None, "0"), ("1", "1")])
-def test_products_have_full_precision_unless_the_user_decides(monkeypatch, given, used):
+@pytest.mark.parametrize(
+    "name, given, used",
+    [
+        ("MLX_ENABLE_TF32", None, "0"),
+        ("MLX_ENABLE_TF32", "1", "1"),
+        ("KMP_BLOCKTIME", None, "1"),
+        ("KMP_BLOCKTIME", "200", "200"),
+    ],
+)
+def test_full_precision_and_sleeping_threads_unless_the_user_decides(monkeypatch, name, given, used):
     if given is None:
-        monkeypatch.delenv("MLX_ENABLE_TF32", raising=False)
+        monkeypatch.delenv(name, raising=False)
     else:
-        monkeypatch.setenv("MLX_ENABLE_TF32", given)
-    out, _ = run("import os; blas.prepare(); print(os.environ['MLX_ENABLE_TF32'])")
+        monkeypatch.setenv(name, given)
+    out, _ = run(f"import os; blas.prepare(); print(os.environ['{name}'])")
     assert out.split() == [used]
 
 

@@ -6,7 +6,9 @@ from features import kernels  # before MLX, which takes the BLAS that it finds
 
 # isort: split
 import multiprocessing
+import subprocess
 import sys
+from pathlib import Path
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -17,6 +19,8 @@ from hypothesis import strategies as st
 from scipy.special import erf, softmax
 
 from features import cpu
+
+ROOT = Path(cpu.__file__).parent.parent
 
 
 @pytest.fixture(params=[1, 3])
@@ -117,6 +121,20 @@ def test_what_fails_in_a_thread_fails(threads):
 
     with pytest.raises(ValueError, match="piece 4"):
         cpu.share(work, [(n,) for n in range(9)])
+
+
+COUNTS = """
+import numpy, threadpoolctl
+print(max((pool["num_threads"] for pool in threadpoolctl.threadpool_info()), default=1))
+from features import cpu
+cpu.share(lambda n: None, [(1,), (2,)])
+print(cpu.threads(), cpu._pool()._max_workers)
+"""
+
+
+def test_as_many_threads_as_the_blas_has_of_itself():
+    done = subprocess.run([sys.executable, "-c", COUNTS], cwd=ROOT, capture_output=True, check=True, text=True)
+    assert len(set(done.stdout.split())) == 1  # not the one of the limit for each piece
 
 
 def total(seed):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -10,12 +12,12 @@ import pyarrow.parquet
 import pytest
 from datasets import DatasetDict
 
-from probes import ProbeError, probe
+from probes import ProbeError, probe, registry
 from probes.__main__ import main
 from probes.report import report
 from probes.results import Results
 from probes.suite import Part, merged, parts, suite
-from probes.suite_tables import markdown
+from probes.suite_tables import TABLES, markdown
 from tests.probes.probe_tables import clouds, speech, with_column
 from tests.probes.test_probe_report import Page
 from tests.probes.test_probe_results import row
@@ -112,12 +114,27 @@ def test_markdown_by_hand():
     ]
 
 
-def test_every_part_is_in_a_table_or_named(written):
-    from probes.suite_tables import TABLES
-
+def test_every_part_that_is_listed_is_in_a_table():
     shown = {part for columns in TABLES.values() for _, part, _ in columns}
     assert {part.name for part in parts()} == shown
     assert "linear-48" not in {part.name for part in parts("words")}  # classes are of phones
+
+
+def test_a_further_probe_is_run_and_shown(table, tmp_path, monkeypatch):
+    """What `linear` answers, under a name that is listed nowhere."""
+    monkeypatch.setitem(sys.modules, "probes.straight", import_module("probes.linear"))
+    for module in (sys.modules[suite.__module__], registry):
+        monkeypatch.setattr(module, "probe_names", lambda: ["linear", "straight"])
+    further = parts()[-1]
+    assert further == Part("straight", {"target": "phones", "probe": "straight"})
+    asked = [Part("linear", {"draws": 5}), Part("straight", {**further.asked, "draws": 5})]
+    results, _ = suite(table, tmp_path, chosen=asked, say=lambda line: None)
+    text = (tmp_path / "table.md").read_text().split("### Further probes")[1]
+    assert "straight: accuracy | straight: macro f1 | straight: error reduction" in text
+    frame = results.to_pandas().query("metric == 'accuracy' and init == 'trained' and layer == 'l1'")
+    assert list(frame.part) == ["linear", "straight"] and frame.value.nunique() == 1
+    line = next(line for line in text.splitlines() if line.startswith("| net | trained | l1 |"))
+    assert f"| {frame.value.iloc[0]:.3f} [".replace(" 0.", " .") in line
 
 
 def test_the_report_of_what_probes_wrote_has_heat_maps(written, tmp_path):

@@ -20,6 +20,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any, Protocol
 
+import threadpoolctl
 from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 from tqdm import tqdm
@@ -136,7 +137,8 @@ def local(job: Job, tasks: Sequence[Task], out: str, workers: int | None) -> Gen
             yield entry
         return
     context = multiprocessing.get_context("spawn")  # MLX and rapidgzip have threads: a fork of them hangs
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context, initializer=_end_with_parent) as pool:
+    count = min(workers, len(tasks))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(count,)) as pool:
         futures = [pool.submit(work, job, task, out) for task in tasks]
         try:
             for future in as_completed(futures):
@@ -198,6 +200,15 @@ def _clear(ledger: Ledger, tasks: Sequence[Task]) -> None:
     for folder in {Path(ledger.root, task.name).parent for task in tasks}:
         for left in folder.glob(".*.tmp"):
             left.unlink(missing_ok=True)
+
+
+def _begin(workers: int) -> None:
+    """Be one of so many workers."""
+    _end_with_parent()
+    # A BLAS starts as many threads as there are cores, in each worker, unless it is told otherwise.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // workers)))  # what is loaded later reads it
+    threadpoolctl.threadpool_limits(int(threads))
 
 
 def _end_with_parent() -> None:

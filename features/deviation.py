@@ -41,7 +41,7 @@ class Deviation:
         whole, less = self.seconds
         return (
             f"{table}\nin standard deviations of the exact layer, {self.utterances} utterances of the table\n"
-            f"speed: {whole / less:.1f} times that of the exact encoder ({less:.1f} s in place of {whole:.1f} s)"
+            f"speed: {whole / less:.2g} times that of the exact encoder ({less:.1f} s in place of {whole:.1f} s)"
         )
 
 

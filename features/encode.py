@@ -153,7 +153,7 @@ class Encode:
         cells = [batch[name].to_pylist() if arrow else batch[name] for name in self.inputs]
         bounds = cells[1] if self.pool.tier else None
         if input_of(self.encoder) == "audio":
-            return Read([], [self._wave(cell, row) for row, cell in enumerate(cells[0])], bounds)
+            return Read([], [self._wave(cell, batch, row) for row, cell in enumerate(cells[0])], bounds)
         tokens = self.encoder.tokenize(cells[0])
         return Read(tokens, [text.ids for text in tokens], bounds)
 
@@ -240,11 +240,12 @@ class Encode:
             return utterance_mean(states).astype(self._kept, copy=False)
         return self.pool(states, self.encoder.clock, segments)
 
-    def _wave(self, cell: Mapping[str, Any], row: int) -> np.ndarray:
+    def _wave(self, cell: Mapping[str, Any], batch: Any, row: int) -> np.ndarray:
         try:
             return decode(cell)
         except AudioError as error:
-            raise AudioError(f"row {row} of a batch: {error}") from None
+            names = batch["id"] if "id" in getattr(batch, "column_names", batch) else [f"row {row}"] * (row + 1)
+            raise AudioError(f"utterance {names[row]}: {error}") from None
 
 
 def encode(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import threadpoolctl
 
 from builders import runner
 from builders.errors import CorpusError
@@ -207,6 +208,30 @@ def _parent(channel) -> None:
     child = multiprocessing.get_context("spawn").Process(target=_worker_that_waits, args=(channel,))
     child.start()
     signal.pause()
+
+
+@dataclass(frozen=True)
+class Threads(Letters):
+    """Writes how many threads a BLAS has."""
+
+    def make(self, task: runner.Task, path: Path) -> runner.Made:
+        pools = [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+        path.write_text(f"{os.environ['OMP_NUM_THREADS']} {max(pools, default=1)}")
+        return runner.Made(rows=1, seconds=1.0)
+
+
+@pytest.mark.parametrize("told", [None, "1"])
+def test_workers_share_the_cores(tmp_path, monkeypatch, told):
+    if told is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", told)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    runner.run(Threads(""), tmp_path, workers=2)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    each = told or max(1, cores // 2)
+    for name in ALL:
+        assert (tmp_path / name).read_text().split() == [str(each)] * 2
 
 
 def test_workers_end_with_their_parent():

@@ -376,10 +376,13 @@ def test_unknown_storage_type():
         Encode(FakeEncoder(), dtype="int4")
 
 
-def test_row_without_audio_is_named(tmp_path):
+def test_utterance_without_audio_is_named(tmp_path):
     broken = manifest({"a": noise(100), "b": noise(0)}, tmp_path / "broken")
-    with pytest.raises(AudioError, match="row 1 of a batch: this audio cell holds no bytes"):
-        encode(broken, FakeEncoder())
+    for given in (broken, broken.to_iterable_dataset()):
+        with pytest.raises(AudioError, match="utterance b: this audio cell holds no bytes"):
+            list(encode(given, FakeEncoder()))
+    with pytest.raises(AudioError, match="utterance row 1: this audio cell holds no bytes"):  # of a batch without ids
+        Encode(FakeEncoder())({"audio": [broken.with_format("arrow")[0]["audio"][0].as_py(), {"bytes": b""}]})
 
 
 def test_features_of_another_table_are_refused(table):

@@ -1,13 +1,14 @@
 """Encoders against torch eager (`transformers`, its fastest attention) on a CPU: seconds of audio a second.
 
     python benchmarks/encoders.py                                       # whisper-tiny, wav2vec2-base
-    python benchmarks/encoders.py wavlm-base --threads 1 --batches 1 --rounds 5
+    python benchmarks/encoders.py wavlm-base --threads 1 --batches 1 --passes 30
 
-Each of the two runs in a process of its own and they take turns, one pass each, so that what else
-slows the machine down for a while slows both; the ratio is the median over pairs of passes. Random
-weights, all layers kept. Ours includes the mel spectrogram or the normalisation of the waveform, torch's begins behind
-it. "Peak" is the share of the best rate of a 1024 x 1024 float32 product in either process that the
-products of the encoder alone make up. Torch runs in `--reference`, a Python that has it.
+The two run in processes of their own and take turns, one pass each, so that what slows the machine
+down for a while slows both; the ratio is the median over pairs of passes, with its quartiles. Random
+weights, all layers kept. Ours includes the mel spectrogram or the normalisation of the waveform,
+torch's begins behind it. "Peak" is the share of the best rate of a 1024 x 1024 float32 product in
+either process that the products of the encoder make up. Torch runs in `--reference`, a Python that
+has it.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from builders.schema import SAMPLING_RATE as RATE  # noqa: E402
 from features.card import FeatureCard  # noqa: E402
 from features.clock import FrameClock  # noqa: E402
 from features.columns import matrices, to_arrow  # noqa: E402
-from features.encode import Encode, together  # noqa: E402
+from features.step import Encode, together  # noqa: E402
 from features.store import write_features  # noqa: E402
 
 WIDTH, ROWS, READ_SECONDS = 768, 8, 1_200  # of the layer that is read back; rows read at once; 92 MB

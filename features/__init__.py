@@ -6,8 +6,9 @@ _prepare()  # before the first import of MLX: on a Linux CPU it brings MLX a BLA
 
 from features.batches import Batches, batches  # noqa: E402  after the BLAS
 from features.card import FeatureCard, cards  # noqa: E402
-from features.encode import Encode, encode  # noqa: E402
+from features.encode import encode  # noqa: E402
 from features.mlx_format import MLXFormatter  # noqa: E402  registers with_format("mlx")
+from features.step import Encode  # noqa: E402
 from features.store import open_table  # noqa: E402
 
 __all__ = ["Batches", "Encode", "FeatureCard", "MLXFormatter", "batches", "cards", "encode", "open_table"]

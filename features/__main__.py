@@ -13,9 +13,9 @@ from tabulate import tabulate
 from builders.__main__ import size
 from builders.errors import AudioError, CorpusError
 from features.deviation import deviation
-from features.encode import DTYPES, Encode
 from features.export import export
 from features.precision import COMPUTE
+from features.step import DTYPES, Encode
 from features.store import SHARD_BYTES, TableError, open_table, read_card, write_features
 from features.variants import exact
 

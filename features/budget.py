@@ -22,7 +22,7 @@ from features.card import FeatureCard
 from features.clock import SAMPLING_RATE, FrameClock
 
 if TYPE_CHECKING:
-    from features.encode import Encode
+    from features.step import Encode
 
 UNKNOWN_SECONDS = 30.0  # length of a row to reckon with where the table does not tell
 UNKNOWN_CHARACTERS = 500

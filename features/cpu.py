@@ -13,8 +13,9 @@ import functools
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -40,8 +41,20 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads())
 
 
+def _forget() -> None:
+    _pool.cache_clear()  # its threads stay with the parent
+    threads.cache_clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # the threads stay with the parent
+    os.register_at_fork(after_in_child=_forget)
+
+
+@contextmanager
+def shared_by(processes: int) -> Iterator[None]:
+    """Give each of so many processes that are forked in here its part of the threads."""
+    with blas_pools().limit(limits=max(1, threads() // processes), user_api="blas"):
+        yield
 
 
 def share(work: Callable[..., None], pieces: Iterable[tuple]) -> None:

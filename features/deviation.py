@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from features.encode import Encode, check
+from features.encode import check
 from features.manifests import heads
 from features.moments import Moments
 from features.plan import sample
+from features.step import Encode
 from features.variants import exact
 
 UTTERANCES = 8  # of the sample

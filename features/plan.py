@@ -11,9 +11,10 @@ from datasets import Dataset
 from tabulate import tabulate
 
 from features.budget import Counts, amount, check_space, columns_counted, count, free_bytes, layer_bytes, total_bytes
-from features.encode import Encode, check
+from features.encode import check
 from features.manifests import heads
 from features.run import every_row
+from features.step import Encode
 
 SAMPLE_SECONDS = 60.0  # of audio that is encoded to see how fast it goes, and
 SAMPLE_ROWS = 16  # utterances

@@ -24,11 +24,11 @@ from builders.output import filesystem
 from builders.runner import Made, Task
 from builders.shard_files import shard_name, write_parquet
 from features.columns import matrices
-from features.encode import Encode
 from features.encoder import Read
 from features.manifests import ONE_SPLIT, Piece, pieces
 from features.moments import Moments
 from features.pipeline import overlapped
+from features.step import Encode
 
 FEW = 16  # rows that a shard has at least where the table has them
 WORKERS = 8  # so that several share a small table

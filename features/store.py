@@ -24,10 +24,11 @@ from builders.push import PRIVATE_ONLY, card_fields
 from features.budget import check_space, columns_counted, count
 from features.card import FeatureCard, cards
 from features.columns import matrices
-from features.encode import Encode, check, join
+from features.encode import check, join
 from features.manifests import TableError, by_split, heads, is_saved, open_arrow, open_manifest, open_shards
 from features.moments import Moments
 from features.run import EncodeJob, encode_job, every_row
+from features.step import Encode
 
 FOLDER = "features"
 CARD = "card.json"

@@ -21,8 +21,8 @@ from features.__main__ import main
 from features.budget import Counts, SpaceError, amount, check_space, count, fitting, frames, layer_bytes, total_bytes
 from features.clock import FrameClock
 from features.columns import matrices
-from features.encode import Encode
 from features.plan import Plan, counts_of, duration, plan, sample
+from features.step import Encode
 from features.store import open_table, write_features
 from tests.corpora.manifest import manifest
 from tests.corpora.sound import noise

@@ -137,6 +137,15 @@ def test_as_many_threads_as_the_blas_has_of_itself():
     assert len(set(done.stdout.split())) == 1  # not the one of the limit for each piece
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="forks with threads around are for Linux")
+def test_forks_get_their_part_of_the_threads():
+    most = cpu.threads()
+    with cpu.shared_by(2), multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(cpu.threads) == max(1, most // 2)
+    with cpu.shared_by(1), multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(cpu.threads) == most == cpu.threads()
+
+
 def total(seed):
     x, linear = draw(1500 + seed, 24), layer(24, 8)
     out = np.empty((len(x), 8), np.float32)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 import os
 import pickle
 import subprocess
@@ -16,10 +15,11 @@ from datasets.fingerprint import Hasher
 
 from builders.audio import decode
 from builders.errors import AudioError
-from features import Encode, cards, encode
+from features import Encode, cards, encode, step
 from features.clock import FrameClock
 from features.columns import matrices
-from features.encode import PIECES, feature_table, join, select
+from features.encode import feature_table, join
+from features.step import PIECES, select
 from tests.conftest import REPOSITORY
 from tests.corpora.manifest import manifest
 from tests.corpora.sound import noise
@@ -283,7 +283,7 @@ def test_changes_are_cache_misses(table, calls, tmp_path):
 def test_step_version_is_in_the_key(monkeypatch, table, calls):
     encode(table, FakeEncoder())
     calls.clear()
-    monkeypatch.setattr(importlib.import_module("features.encode"), "STEP_VERSION", 99)  # the name is a function's too
+    monkeypatch.setattr(step, "STEP_VERSION", 99)
     encode(table, FakeEncoder())
     assert calls
 

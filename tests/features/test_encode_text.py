@@ -12,8 +12,9 @@ from datasets import Dataset, DatasetDict
 
 from features import Encode, cards, encode, open_table
 from features.columns import matrices
-from features.encode import PIECES, feature_table
+from features.encode import feature_table
 from features.encoder import Tokens
+from features.step import PIECES
 from features.store import write_features
 from features.tokens import NONE
 

@@ -23,8 +23,8 @@ from features import cards, encode
 from features.checkpoint import CheckpointError, Spec, read_weights
 from features.clock import FrameClock
 from features.columns import matrices
-from features.encode import Encode
 from features.encoders import load, vgs
+from features.step import Encode
 from features.vgs_mfcc import vgs_mfcc
 from tests.conftest import REPOSITORY
 from tests.corpora.manifest import manifest

@@ -20,8 +20,8 @@ from safetensors.numpy import load_file, save_file
 from features.checkpoint import CheckpointError, Spec, read_weights
 from features.clock import FrameClock
 from features.conv_transformer.waveform import moments
-from features.encode import Encode
 from features.encoders import data2vec_audio, hubert, load, wav2vec2, wavlm
+from features.step import Encode
 
 REFERENCES = Path(__file__).parent / "references"
 SMALL = REFERENCES / "wav2vec2_2x32"

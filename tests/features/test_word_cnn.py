@@ -17,8 +17,8 @@ from builders.spoken_words.stamps import stamp
 from features import cards, encode
 from features.checkpoint import CheckpointError
 from features.columns import matrices
-from features.encode import Encode
 from features.encoders import load
+from features.step import Encode
 from tests.corpora.manifest import manifest
 from tests.corpora.sound import noise
 

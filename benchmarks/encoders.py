@@ -1,14 +1,14 @@
-"""Encoders against torch eager (`transformers`, its fastest attention) on a CPU: seconds of audio a second.
+"""Encoders against torch eager (`transformers`, its fastest attention) and onnxruntime: seconds of audio a second.
 
     python benchmarks/encoders.py                                       # whisper-tiny, wav2vec2-base
     python benchmarks/encoders.py wavlm-base --threads 1 --batches 1 --passes 30
 
-The two run in processes of their own and take turns, one pass each, so that what slows the machine
-down for a while slows both; the ratio is the median over pairs of passes, with its quartiles. Random
+All run in processes of their own and take turns, one pass each, so that what slows the machine
+down for a while slows them all; the ratio is the median over pairs of passes, with its quartiles. Random
 weights, all layers kept. Ours includes the mel spectrogram or the normalisation of the waveform,
-torch's begins behind it. "Peak" is the share of the best rate of a 1024 x 1024 float32 product in
-either process that the products of the encoder make up. Torch runs in `--reference`, a Python that
-has it.
+theirs begin behind it. "Peak" is the share of the best rate of a 1024 x 1024 float32 product in any
+process that the products of the encoder make up. Peers run in `--reference`, a Python that has torch
+and transformers (`pip install 'phonelayers[reference]'`), and onnxruntime if that is there too (`[onnx]`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from tabulate import tabulate
@@ -39,24 +40,42 @@ run = lambda: encoder.encode(waves, np.full(batch, waves.shape[1]), list(encoder
 a = mx.random.normal((1024, 1024))
 product = lambda: mx.eval(a @ a)
 """
-TORCH = """
-import json, sys, time
+MODEL = """
+import json, os, sys, tempfile, time
 import torch, transformers
 transformers.logging.set_verbosity_error()
 config, batch, seconds = json.loads(sys.argv[2]), *map(int, sys.argv[3:5])
 made = transformers.AutoConfig.for_model(**config)
-with torch.inference_mode():
-    model = transformers.AutoModel.from_config(made).eval()
-    if config["model_type"] == "whisper":
-        model, given = model.encoder, torch.randn(batch, made.num_mel_bins, 3000)
-    else:
-        given = torch.randn(batch, 16000 * seconds)
+model = transformers.AutoModel.from_config(made).eval().requires_grad_(False)
+if config["model_type"] == "whisper":
+    model, given = model.encoder, torch.randn(batch, made.num_mel_bins, 3000)
+else:
+    given = torch.randn(batch, 16000 * seconds)
 a = torch.randn(1024, 1024)
+product = lambda: a @ a
+"""
+TORCH = """
 @torch.inference_mode()
 def run():
     return model(given, output_hidden_states=True)
-product = lambda: a @ a
 """
+ONNX = """
+import contextlib, onnxruntime
+class States(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.model = model
+    def forward(self, given):
+        return self.model(given, output_hidden_states=True).hidden_states
+with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+    torch.onnx.export(States(), (given,), f"{folder}/model.onnx", dynamo=True)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
+    session = onnxruntime.InferenceSession(f"{folder}/model.onnx", options, providers=["CPUExecutionProvider"])
+feeds = {session.get_inputs()[0].name: given.numpy()}
+run = lambda: session.run(None, feeds)
+"""
+PEERS = {"torch": MODEL + TORCH, "onnxruntime": MODEL + ONNX}
 SERVE = """
 for _ in range(WARM):
     run(), product()
@@ -114,20 +133,33 @@ def one_pass(process: subprocess.Popen) -> tuple[float, float]:
     return float(run), float(product)
 
 
-def compare(name: str, threads: int, batch: int, options: argparse.Namespace) -> list[object]:
-    """Return one line of the table."""
+def peers(reference: Path) -> list[str]:
+    """Return the peers that a Python has."""
+    code = "import torch, transformers; print('torch'); import onnxruntime, onnxscript; print('onnxruntime')"
+    return subprocess.run([reference, "-c", code], capture_output=True, text=True).stdout.split()
+
+
+def compare(name: str, threads: int, batch: int, options: argparse.Namespace) -> list[list[object]]:
+    """Return a line of the table for each peer."""
     config = configuration(name)
     seconds = 30 if config["model_type"] == "whisper" else options.seconds
     given = (threads, (name, json.dumps(config), batch, seconds, options.compute))
-    with serve(sys.executable, OURS, *given) as ours, serve(str(options.reference), TORCH, *given) as theirs:
-        pairs = [(one_pass(ours), one_pass(theirs)) for _ in range(options.passes)]
-        ours.stdin.close(), theirs.stdin.close()
-    peak = 2 * 1024**3 / min(product for pair in pairs for _, product in pair)
-    rates = [batch * seconds / statistics.median(pair[which][0] for pair in pairs) for which in (0, 1)]
-    ratios = sorted(theirs[0] / ours[0] for ours, theirs in pairs)
-    quartiles = statistics.quantiles(ratios, n=4)
-    return [name, threads, batch, *rates, *(quartiles[i] for i in (1, 0, 2)),
-            *(rate * operations(config, seconds) / seconds / peak for rate in rates)]  # fmt: skip
+    with ExitStack() as stack:
+        programs = [(sys.executable, OURS), *((str(options.reference), PEERS[peer]) for peer in options.peers)]
+        processes = [stack.enter_context(serve(*program, *given)) for program in programs]
+        passes = [[one_pass(process) for process in processes] for _ in range(options.passes)]
+        for process in processes:
+            process.stdin.close()
+    peak = 2 * 1024**3 / min(product for turn in passes for _, product in turn)
+    work = batch * operations(config, seconds)
+    ours, *theirs = ([seconds for seconds, _ in column] for column in zip(*passes, strict=True))
+    rows = []
+    for peer, took in zip(options.peers, theirs, strict=True):
+        ratios = statistics.quantiles([their / our for our, their in zip(ours, took, strict=True)], n=4)
+        medians = [statistics.median(ours), statistics.median(took)]
+        rows.append([name, threads, batch, peer, *(batch * seconds / median for median in medians),
+                     *(ratios[i] for i in (1, 0, 2)), *(work / median / peak for median in medians)])  # fmt: skip
+    return rows
 
 
 def main() -> None:
@@ -141,10 +173,11 @@ def main() -> None:
     parser.add_argument("--compute", default="float32", help="of ours: float32, float16 or bfloat16; torch: float32")
     parser.add_argument("--reference", type=Path, default=ROOT / ".venv-reference/bin/python")
     options = parser.parse_args()
-    rows = [compare(name, threads, batch, options)
-            for name in options.encoders for threads in options.threads for batch in options.batches]  # fmt: skip
-    headers = ["encoder", "threads", "batch", "ours", "torch", "ratio", "1/4", "3/4", "peak, ours", "peak, torch"]
-    formats = ("", "", "", ".1f", ".1f", ".2f", ".2f", ".2f", ".0%", ".0%")
+    options.peers = peers(options.reference)
+    rows = [row for name in options.encoders for threads in options.threads for batch in options.batches
+            for row in compare(name, threads, batch, options)]  # fmt: skip
+    headers = ["encoder", "threads", "batch", "peer", "ours", "peer's", "ratio", "1/4", "3/4", "peak, ours", "peer's"]
+    formats = ("", "", "", "", ".1f", ".1f", ".2f", ".2f", ".2f", ".0%", ".0%")
     print(tabulate(rows, headers=headers, floatfmt=formats, tablefmt="github"))
 
 

@@ -22,6 +22,7 @@ CONTEXTS = ("any", "within")
 NEIGHBOURS = ("before", "after")
 MOST_X = 5  # speakers of X for given A and B, as in the ZeroSpeech ABX
 MISSING = "ABX needs fastabx, which needs Python 3.12 or later (this is {}): pip install fastabx"
+METRICS = ("abx_within_speaker", "abx_across_speakers")
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,8 @@ def errors(
     found = tokens(frames)
     data = Dataset.from_numpy(found.vectors, found.labels(frames), device="cpu")
     around = list(NEIGHBOURS) if context == "within" else []
-    conditions = {"abx_within_speaker": {"by": [*around, "speaker"]},
-                  "abx_across_speakers": {"by": around or None, "across": ["speaker"]}}  # fmt: skip
-    for metric, options in conditions.items():
+    conditions = ({"by": [*around, "speaker"]}, {"by": around or None, "across": ["speaker"]})
+    for metric, options in zip(METRICS, conditions, strict=True):
         try:
             task = Task(data, on="phone", subsampler=Subsampler(max_tokens, MOST_X, seed), **options)
             score = Score(task, distance, progress=False)

@@ -33,6 +33,8 @@ LABELS = {
     "weight": "weight of the layer",
     "cka": "linear CKA",
     "pwcca": "PWCCA",
+    "abx_within_speaker": "ABX error within a speaker",
+    "abx_across_speakers": "ABX error across speakers",
     "local_rsa": "local RSA, Pearson r",
     "local_rsa_partial": "local RSA, r with the speaker held constant",
     "local_rsa_shuffled": "local RSA of shuffled labels, r",

@@ -49,8 +49,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "Similarity with one-hot phones, and ABX error of phones where it is measured": (
         ("CKA", "similarity", "cka"),
         ("PWCCA", "similarity", "pwcca"),
-        ("ABX within", "abx", "abx_within"),
-        ("ABX across", "abx", "abx_across"),
+        ("ABX within", "abx", "abx_within_speaker"),
+        ("ABX across", "abx", "abx_across_speakers"),
     ),
     "Published protocol, with its flaws (no intervals are published)": (
         ("linear, no silence: error reduction", "linear-published", "error_reduction"),

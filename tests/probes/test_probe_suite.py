@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 from datasets import DatasetDict
 
-from probes import ProbeError, probe, registry
+from probes import ProbeError, abx, probe, registry
 from probes.__main__ import main
 from probes.report import report
 from probes.results import Results
@@ -118,6 +118,14 @@ def test_every_part_that_is_listed_is_in_a_table():
     shown = {part for columns in TABLES.values() for _, part, _ in columns}
     assert {part.name for part in parts()} == shown
     assert "linear-48" not in {part.name for part in parts("words")}  # classes are of phones
+
+
+def test_every_column_is_of_a_metric_that_its_part_gives(written):
+    _, results, _, _ = written
+    given = {part: set(frame.metric) for part, frame in results.groupby("part")} | {"abx": set(abx.METRICS)}
+    named = [(part, metric) for columns in TABLES.values() for _, part, metric in columns if part in given]
+    assert [one for one in named if one[1] not in given[one[0]]] == [("rsa", "global_rsa_linear")]  # an option
+    assert len(named) >= 15
 
 
 def test_a_further_probe_is_run_and_shown(table, tmp_path, monkeypatch):

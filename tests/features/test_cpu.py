@@ -5,6 +5,7 @@ from __future__ import annotations
 from features import kernels  # before MLX, which takes the BLAS that it finds
 
 # isort: split
+import functools
 import multiprocessing
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf, softmax
 
@@ -26,7 +27,7 @@ ROOT = Path(cpu.__file__).parent.parent
 @pytest.fixture(params=[1, 3])
 def threads(request, monkeypatch):
     """Share among so many threads."""
-    monkeypatch.setattr(cpu, "threads", lambda: request.param)
+    monkeypatch.setattr(cpu, "threads", functools.cache(lambda: request.param))
     cpu._pool.cache_clear()
     yield request.param
     cpu._pool.cache_clear()
@@ -49,6 +50,7 @@ def exact(x, linear):
     return out + np.array(linear.bias, np.float64) if "bias" in linear else out
 
 
+@settings(deadline=None)
 @given(st.integers(0, 20_000), st.integers(1, 64))
 def test_the_parts_are_all_rows_once_and_use_all_threads(rows, count):
     with pytest.MonkeyPatch.context() as patch:

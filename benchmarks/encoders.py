@@ -170,10 +170,14 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--seconds", type=int, default=10, help="length of an utterance; of Whisper 30")
     parser.add_argument("--passes", type=int, default=20, help="of each, in turn")
-    parser.add_argument("--compute", default="float32", help="of ours: float32, float16 or bfloat16; torch: float32")
+    parser.add_argument("--compute", default="float32", help="of ours: float32, float16 or bfloat16")
     parser.add_argument("--reference", type=Path, default=ROOT / ".venv-reference/bin/python")
     options = parser.parse_args()
-    options.peers = peers(options.reference)
+    options.peers = peers(options.reference) if options.reference.exists() else []
+    if not options.peers:
+        parser.error(
+            f"{options.reference} has no torch and transformers: make .venv-reference/.ready, or --reference PYTHON"
+        )
     rows = [row for name in options.encoders for threads in options.threads for batch in options.batches
             for row in compare(name, threads, batch, options)]  # fmt: skip
     headers = ["encoder", "threads", "batch", "peer", "ours", "peer's", "ratio", "1/4", "3/4", "peak, ours", "peer's"]

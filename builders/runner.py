@@ -205,10 +205,13 @@ def _clear(ledger: Ledger, tasks: Sequence[Task]) -> None:
 def _begin(workers: int) -> None:
     """Be one of so many workers."""
     _end_with_parent()
+    if "OMP_NUM_THREADS" in os.environ:
+        return
     # A BLAS starts as many threads as there are cores, in each worker, unless it is told otherwise.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // workers)))  # what is loaded later reads it
-    threadpoolctl.threadpool_limits(int(threads))
+    threads = max(1, cores // workers)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for what is loaded later
+    threadpoolctl.threadpool_limits(threads)
 
 
 def _end_with_parent() -> None:

@@ -42,7 +42,7 @@ class Deviation:
         whole, less = self.seconds
         return (
             f"{table}\nin standard deviations of the exact layer, {self.utterances} utterances of the table\n"
-            f"speed: {whole / less:.2g} times that of the exact encoder ({less:.1f} s in place of {whole:.1f} s)"
+            f"speed: {whole / less:.2f} times that of the exact encoder ({less:.1f} s in place of {whole:.1f} s)"
         )
 
 

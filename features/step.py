@@ -241,8 +241,9 @@ class Encode:
         try:
             return decode(cell)
         except AudioError as error:
-            names = batch["id"] if "id" in getattr(batch, "column_names", batch) else [f"row {row}"] * (row + 1)
-            raise AudioError(f"utterance {names[row]}: {error}") from None
+            known = "id" in getattr(batch, "column_names", batch)
+            where = f"utterance {batch['id'][row]}" if known else f"row {row} of a batch"
+            raise AudioError(f"{where}: {error}") from None
 
 
 def together(order: Sequence[int], lengths: Sequence[int]) -> Iterator[Sequence[int]]:

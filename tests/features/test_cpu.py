@@ -99,6 +99,13 @@ def test_convolution(threads, kernel, stride, samples, padding):
 
 
 @pytest.mark.parametrize("slow_cpu", [True, False])
+def test_fewer_samples_than_the_kernel_has_are_refused(slow_cpu, monkeypatch):
+    monkeypatch.setattr(kernels, "SLOW_CPU", slow_cpu)
+    with pytest.raises(ValueError, match="cannot be smaller than weight"):
+        kernels.conv1d(mx.zeros((1, 3, 6)), nn.Conv1d(6, 5, 4))
+
+
+@pytest.mark.parametrize("slow_cpu", [True, False])
 @pytest.mark.parametrize("relative", [True, False])
 def test_attention_to_the_frames_that_are_there(threads, slow_cpu, relative, monkeypatch):
     monkeypatch.setattr(kernels, "SLOW_CPU", slow_cpu)

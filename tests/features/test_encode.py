@@ -15,7 +15,7 @@ from datasets.fingerprint import Hasher
 
 from builders.audio import decode
 from builders.errors import AudioError
-from features import Encode, cards, encode, step
+from features import Encode, cards, cpu, encode, step
 from features.clock import FrameClock
 from features.columns import matrices
 from features.encode import feature_table, join
@@ -376,12 +376,32 @@ def test_unknown_storage_type():
         Encode(FakeEncoder(), dtype="int4")
 
 
+class CountsThreads(FakeEncoder):
+    """Every value is how many threads this process computes with."""
+
+    name = "threads"
+
+    def encode(self, inputs: np.ndarray, lengths: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
+        frames = self.clock.frames(inputs.shape[1])
+        return {layer: np.full((len(inputs), frames, LAYERS[layer]), cpu.threads(), np.float32) for layer in layers}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="datasets forks on Linux")
+@pytest.mark.parametrize("processes", [None, 2])
+def test_processes_share_the_threads(table, processes):
+    made = encode(table, CountsThreads(), layers=["low"], num_proc=processes)
+    found = {
+        value for row in range(len(made)) for value in np.unique(matrices(made, "threads.low", slice(row, row + 1))[0])
+    }
+    assert found == {max(1, cpu.threads() // (processes or 1))}
+
+
 def test_utterance_without_audio_is_named(tmp_path):
     broken = manifest({"a": noise(100), "b": noise(0)}, tmp_path / "broken")
     for given in (broken, broken.to_iterable_dataset()):
         with pytest.raises(AudioError, match="utterance b: this audio cell holds no bytes"):
             list(encode(given, FakeEncoder()))
-    with pytest.raises(AudioError, match="utterance row 1: this audio cell holds no bytes"):  # of a batch without ids
+    with pytest.raises(AudioError, match="row 1 of a batch: this audio cell holds no bytes"):  # without ids
         Encode(FakeEncoder())({"audio": [broken.with_format("arrow")[0]["audio"][0].as_py(), {"bytes": b""}]})
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from builders.audio import decode
+from builders.compiled import librosa
 from builders.emotions import emotion
 from builders.errors import CorpusError
 from builders.phones import fold, phone_set
@@ -82,12 +83,10 @@ def f0(row: Mapping[str, Any]) -> list[float]:
     Frame ``t`` is centred at sample ``t * 160``, and there is one for each such sample: the clock of log-mel features.
     Probabilistic YIN, Mauch, M., Dixon, S. (2014), https://doi.org/10.1109/ICASSP.2014.6853678.
     """
-    import librosa  # slow to import, and only this job needs it
-
     samples = decode(row["audio"])
     padded = np.pad(samples, (0, max(0, F0_WINDOW - len(samples))))
     low, high = F0_RANGE
-    found, _, _ = librosa.pyin(
+    found, _, _ = librosa().pyin(
         padded, fmin=low, fmax=high, sr=SAMPLING_RATE, frame_length=F0_WINDOW, hop_length=F0_HOP, fill_na=0.0
     )
     return np.asarray(found[: -(-len(samples) // F0_HOP)], np.float32).tolist()

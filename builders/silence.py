@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from builders.compiled import librosa
 from builders.schema import SAMPLING_RATE
 
 WINDOW, STEP, POINTS = 400, 160, 512  # samples at 16 kHz: 25 ms every 10 ms
@@ -31,9 +32,7 @@ def sounds(samples: np.ndarray, top_db: float | None = None) -> list[Span]:
     if not len(samples):
         return []
     if top_db is not None:
-        import librosa  # takes a second
-
-        found = librosa.effects.split(samples, top_db=top_db, frame_length=POINTS, hop_length=STEP)
+        found = librosa().effects.split(samples, top_db=top_db, frame_length=POINTS, hop_length=STEP)
         return [(int(first) / SAMPLING_RATE, int(last) / SAMPLING_RATE) for first, last in found]
     energy = np.log(frame_energy(samples))
     loud = energy > energy.min() + LEVEL * (energy.max() - energy.min())

@@ -37,3 +37,11 @@ def own_caches(tmp_path_factory: pytest.TempPathFactory) -> None:
     datasets.config.HF_DATASETS_CACHE = root / "datasets"
     os.environ["HF_DATASETS_CACHE"] = str(root / "datasets")  # for the processes that tests start
     os.environ["PHONELAYERS_CACHE"] = str(root / "phonelayers")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def librosa_compiled() -> None:
+    """Let the processes of a test run compile librosa one after the other, also for tests that import it themselves."""
+    from builders.compiled import librosa
+
+    librosa()

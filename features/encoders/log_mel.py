@@ -10,10 +10,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 
-import librosa
 import numpy as np
 import scipy.fft
 
+from builders.compiled import librosa
 from features import cpu
 from features.checkpoint import Spec, without_weights
 from features.clock import SAMPLING_RATE, FrameClock
@@ -101,13 +101,13 @@ def _log_power(samples: np.ndarray, n_mels: int) -> np.ndarray:
 
 @functools.cache
 def _hann() -> np.ndarray:
-    return librosa.filters.get_window("hann", N_FFT, fftbins=True).astype(np.float32)
+    return librosa().filters.get_window("hann", N_FFT, fftbins=True).astype(np.float32)
 
 
 @functools.cache
 def _filters(n_mels: int) -> np.ndarray:
     """Return Slaney's mel filters [shape=(201, n_mels)]."""
-    return np.ascontiguousarray(librosa.filters.mel(sr=SAMPLING_RATE, n_fft=N_FFT, n_mels=n_mels).T)
+    return np.ascontiguousarray(librosa().filters.mel(sr=SAMPLING_RATE, n_fft=N_FFT, n_mels=n_mels).T)
 
 
 Model = LogMel

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import librosa
 import numpy as np
 
+from builders.compiled import librosa
 from features.checkpoint import Spec, without_weights
 from features.clock import SAMPLING_RATE, FrameClock
 from features.encoder import Axis
@@ -60,13 +60,13 @@ def mfcc(wave: np.ndarray) -> np.ndarray:
     frames = -(-len(wave) // HOP)
     if not frames:
         return np.empty((0, WIDTH), np.float32)
-    static = librosa.feature.mfcc(
+    static = librosa().feature.mfcc(
         # librosa surrounds the utterance with zeros; more of them only quiet its warning for short ones
         y=np.pad(wave, (0, max(0, N_FFT - len(wave)))), sr=SAMPLING_RATE, n_mfcc=N_MFCC, n_mels=N_MELS,
         n_fft=N_FFT, win_length=WIN, hop_length=HOP,
     )[:, :frames]  # fmt: skip
     # "nearest" repeats the edge frames, so that one frame is enough; the default wants nine.
-    deltas = [librosa.feature.delta(static, order=order, mode="nearest") for order in (1, 2)]
+    deltas = [librosa().feature.delta(static, order=order, mode="nearest") for order in (1, 2)]
     return np.concatenate([static, *deltas]).T
 
 

@@ -120,10 +120,16 @@ def import_mlx() -> ModuleType:
     return mx
 
 
+def on_gpu() -> bool:
+    """Return whether MLX, where it is in use, computes on a GPU."""
+    mx = sys.modules.get("mlx.core")
+    return mx is not None and mx.default_device().type == mx.DeviceType.gpu
+
+
 @functools.cache
 def _bound_cache(mx: ModuleType) -> None:
     # Without a limit MLX keeps every buffer size that it ever needed.
-    mx.set_cache_limit(MLX_CACHE_BYTES if mx.default_device().type == mx.DeviceType.gpu else CPU_CACHE_BYTES)
+    mx.set_cache_limit(MLX_CACHE_BYTES if on_gpu() else CPU_CACHE_BYTES)
 
 
 def _renew_stream() -> None:

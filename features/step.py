@@ -12,7 +12,7 @@ from datasets import Dataset, Features
 
 from builders.audio import decode
 from builders.errors import AudioError
-from features import variants
+from features import blas, variants
 from features.budget import most_seconds, most_tokens
 from features.card import encoder_cards
 from features.columns import column_types, to_arrows, to_columns
@@ -26,6 +26,7 @@ DTYPES = ("float16", "float32", "int8")
 PIECES = 8  # utterances that an encoder sees at once, and
 PIECES_SAMPLES = 8 * 30 * 16_000  # their length all together, padding included
 BATCH_BYTES = 16_000_000  # of features, or of decoded audio where that is more, in memory before they are written
+GPU_BATCH_BYTES = 8 * BATCH_BYTES  # one short utterance leaves most of a GPU idle, and a CPU busy
 WAVE_RATE = 16_000 * 4  # bytes of decoded audio per second
 
 
@@ -128,7 +129,7 @@ class Encode:
         return Features(functools.reduce(dict.__or__, layers, {**(present or {}), **tokens}))
 
     def batch_size(self, dataset: Any) -> int:
-        """Return how many rows are at most `BATCH_BYTES`, all as long as the longest."""
+        """Return how many rows are at most `BATCH_BYTES` (on a GPU `GPU_BATCH_BYTES`), all as long as the longest."""
         clock, table = self.encoder.clock, dataset.data if isinstance(dataset, Dataset) and len(dataset) else None
         frame = sum(card.width for card in self.cards.values()) * np.dtype(self._kept).itemsize
         if input_of(self.encoder) == "text":
@@ -137,7 +138,8 @@ class Encode:
             row = max(frame, WAVE_RATE * most_seconds(table))
         else:
             row = max(frame * 16_000 / clock.hop, WAVE_RATE) * most_seconds(table)
-        return int(max(1, min(1_000, BATCH_BYTES // max(1, row))))
+        most = GPU_BATCH_BYTES if blas.on_gpu() else BATCH_BYTES
+        return int(max(1, min(1_000, most // max(1, row))))
 
     def __call__(self, batch: pa.Table | Mapping[str, Sequence[Any]]) -> pa.Table | dict[str, list[Any]]:
         """Encode a batch: a table in the arrow format gives a table, a plain batch its new columns."""

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,18 @@ if child == 0:
 os.waitpid(child, 0)
 """)
     assert out.split() == ["49.0"]
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_a_gpu_is_where_mlx_computes_on_one(monkeypatch, kind):
+    import mlx.core as mx
+
+    device = types.SimpleNamespace(type=getattr(mx.DeviceType, kind))
+    monkeypatch.setattr(mx, "default_device", lambda: device)
+    assert blas.on_gpu() == (kind == "gpu")
+    monkeypatch.delitem(sys.modules, "mlx.core")
+    assert not blas.on_gpu()  # and MLX is not imported to find out
+    assert "mlx.core" not in sys.modules
 
 
 def test_a_missing_backend_is_one_line_that_names_the_extra(monkeypatch):

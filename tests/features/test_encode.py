@@ -15,7 +15,7 @@ from datasets.fingerprint import Hasher
 
 from builders.audio import decode
 from builders.errors import AudioError
-from features import Encode, cards, cpu, encode, step
+from features import Encode, blas, cards, cpu, encode, step
 from features.clock import FrameClock
 from features.columns import matrices
 from features.encode import feature_table, join
@@ -243,6 +243,12 @@ def test_batches_are_bounded_by_the_bytes_of_features(table):
     per_row = 33 * 1280 * 2 * 1500
     assert step.batch_size(longest) == max(1, 16_000_000 // per_row) == 1
     assert Encode(wide, layers=["0"]).batch_size(longest) == 16_000_000 // (1280 * 2 * 1500)
+
+
+def test_a_gpu_gets_more_rows_at_once(table, monkeypatch):
+    longest = table.remove_columns("duration").add_column("duration", [30.0] * 10)
+    monkeypatch.setattr(blas, "on_gpu", lambda: True)
+    assert Encode(FakeEncoder()).batch_size(longest) == 8 * 16_000_000 // (30 * 64_000)
 
 
 # Cache

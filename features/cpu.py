@@ -23,6 +23,8 @@ from threadpoolctl import ThreadpoolController
 ROWS = 384  # of a piece at the most: with 1,500 columns they stay in the cache
 LEAST_ROWS = 128  # fewer are not worth a thread
 
+_turn = threading.RLock()  # who holds it limits the BLAS; two at once would each restore the other's limit
+
 
 @functools.cache
 def blas_pools() -> ThreadpoolController:
@@ -33,7 +35,8 @@ def blas_pools() -> ThreadpoolController:
 @functools.cache
 def threads() -> int:
     """Return how many threads share the pieces: as many as the BLAS has (``OMP_NUM_THREADS``, or the cores)."""
-    return max((pool["num_threads"] for pool in blas_pools().select(user_api="blas").info()), default=1)
+    with _turn:
+        return max((pool["num_threads"] for pool in blas_pools().select(user_api="blas").info()), default=1)
 
 
 @functools.cache
@@ -42,7 +45,9 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _forget() -> None:
-    _pool.cache_clear()  # its threads stay with the parent
+    global _turn
+    _turn = threading.RLock()  # whoever held it stays with the parent,
+    _pool.cache_clear()  # and so do its threads
     threads.cache_clear()
 
 
@@ -58,10 +63,10 @@ def shared_by(processes: int) -> Iterator[None]:
 
 
 def share(work: Callable[..., None], pieces: Iterable[tuple]) -> None:
-    """Call ``work(*piece)`` for each piece, on all threads."""
+    """Call ``work(*piece)`` for each piece, on all threads; who calls from another thread meanwhile waits."""
     pieces = list(pieces)
     alone = len(pieces) == 1 or threads() == 1  # asked before the limit, which it would count
-    with blas_pools().limit(limits=1, user_api="blas"):
+    with _turn, blas_pools().limit(limits=1, user_api="blas"):
         if alone:
             for piece in pieces:
                 work(*piece)

@@ -8,6 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A machine with other work is slow, not wrong.
+settings.register_profile("phonelayers", deadline=None)
+settings.load_profile("phonelayers")
 
 # fastabx needs a newer Python than the oldest that we support.
 collect_ignore = [] if find_spec("fastabx") else ["probes/test_probe_abx_values.py"]

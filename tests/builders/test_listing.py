@@ -130,7 +130,7 @@ def test_no_utterances_is_an_empty_listing(tmp_path):
     assert (table.num_rows, shards(table)) == (0, [])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 2**33), min_size=1, max_size=300))
 def test_shards_partition_all_rows(sizes):
     found = shards(weighted(sizes))
@@ -156,7 +156,7 @@ def test_small_corpora_have_a_shard_for_each_of_several_workers():
     assert len(shards(weighted([1_000] * 3))) == 3
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=60), st.integers(1, 10), st.integers(1, 150))
 def test_batches_are_bounded_and_lose_nothing(sizes, rows, size):
     table = weighted(sizes)

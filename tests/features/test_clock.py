@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.clock import FrameClock
@@ -50,7 +50,6 @@ def test_mel_frames_by_hand(samples, frames):
     assert MEL.frames(samples) == frames
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5_000_000))
 def test_formulas_of_the_models(samples):
     assert WHISPER.frames(samples) == -(-samples // 320)
@@ -61,7 +60,6 @@ def test_formulas_of_the_models(samples):
 CONVOLUTIONS = [(10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2)]
 
 
-@settings(deadline=None)
 @given(st.integers(400, 1_000_000))
 def test_wav2vec2_frames_are_those_of_its_convolutions(samples):
     length = samples
@@ -70,7 +68,6 @@ def test_wav2vec2_frames_are_those_of_its_convolutions(samples):
     assert WAV2VEC2.frames(samples) == length
 
 
-@settings(deadline=None)
 @given(CLOCKS, st.integers(0, 3_000))
 def test_frames_by_brute_force(clock, samples):
     if clock.padded:
@@ -80,7 +77,6 @@ def test_frames_by_brute_force(clock, samples):
     assert clock.frames(samples) == expected
 
 
-@settings(deadline=None)
 @given(CLOCKS, st.integers(0, 100_000))
 def test_a_longer_utterance_has_no_fewer_frames(clock, samples):
     assert 0 <= clock.frames(samples + 1) - clock.frames(samples) <= 1
@@ -93,7 +89,6 @@ def test_times_by_hand():
     assert MEL.times(0).dtype == np.float64
 
 
-@settings(deadline=None)
 @given(CLOCKS, st.integers(0, 300_000))
 def test_padded_frames_are_centred_within_the_utterance(clock, samples):
     times = clock.times(clock.frames(samples))

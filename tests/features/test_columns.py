@@ -38,7 +38,7 @@ def matrix(width: int) -> st.SearchStrategy[np.ndarray]:
 MATRICES = st.integers(1, 5).flatmap(lambda width: st.tuples(st.just(width), st.lists(matrix(width), max_size=8)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(MATRICES)
 def test_written_matrices_read_back(case):
     width, sent = case
@@ -47,7 +47,7 @@ def test_written_matrices_read_back(case):
     np.testing.assert_array_equal(values, np.concatenate([np.empty((0, width), np.float16), *sent]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(MATRICES, st.integers(0, 8), st.integers(0, 8))
 def test_slices_of_an_array_read_back(case, first, count):
     width, sent = case

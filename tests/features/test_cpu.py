@@ -9,13 +9,14 @@ import functools
 import multiprocessing
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erf, softmax
 
@@ -50,7 +51,6 @@ def exact(x, linear):
     return out + np.array(linear.bias, np.float64) if "bias" in linear else out
 
 
-@settings(deadline=None)
 @given(st.integers(0, 20_000), st.integers(1, 64))
 def test_the_parts_are_all_rows_once_and_use_all_threads(rows, count):
     with pytest.MonkeyPatch.context() as patch:
@@ -130,6 +130,24 @@ def test_what_fails_in_a_thread_fails(threads):
 
     with pytest.raises(ValueError, match="piece 4"):
         cpu.share(work, [(n,) for n in range(9)])
+
+
+def test_calls_from_two_threads_leave_the_blas_as_it_was():
+    def blas():
+        return [pool["num_threads"] for pool in cpu.blas_pools().select(user_api="blas").info()]
+
+    inside, ended = threading.Event(), threading.Event()
+    second = threading.Thread(target=cpu.share, args=(lambda: inside.set() or ended.wait(5), [()]))
+
+    def work():
+        second.start()
+        inside.wait(0.3)  # the second waits; if it did not, it would begin within this limit and end after it
+
+    before = blas()
+    cpu.share(work, [()])
+    ended.set()
+    second.join()
+    assert inside.is_set() and blas() == before
 
 
 COUNTS = """

@@ -40,7 +40,7 @@ def check(dataset: Dataset, expected: list[np.ndarray]) -> None:
 NUMBERS = st.floats(-(2.0**127), 2.0**127, width=32)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(arrays.arrays(np.float32, st.tuples(st.integers(0, 5), st.integers(1, 6)), elements=NUMBERS))
 def test_error_is_at_most_half_a_step_of_its_own_frame(matrix):
     stored, scales = quantise(matrix)

@@ -72,7 +72,7 @@ def test_a_tone_is_loudest_in_its_band_and_frame():
     assert np.ptp(mel[:48]) == 0 and mel[49, 26] > mel[48, 26]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(lengths=st.lists(st.integers(0, 3000), min_size=1, max_size=4), seed=st.integers(0, 2**16))
 def test_neighbours_do_not_matter(lengths, seed):
     encoder = load("log_mel")

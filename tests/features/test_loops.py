@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from features import loops
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 9), st.integers(1, 300), st.floats(0.1, 50), st.integers(0, 100))
 def test_exp_rows(rows, columns, scale, seed):
     scores = (np.random.RandomState(seed).randn(rows, columns) * scale).astype(np.float32)
@@ -27,7 +27,7 @@ def test_exp_rows(rows, columns, scale, seed):
     np.testing.assert_allclose(sums, expected.sum(axis=1), rtol=1e-5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(0, 100))
 def test_add_bias(frames, seed):
     draw = np.random.RandomState(seed)
@@ -62,7 +62,7 @@ def test_layer_norm(monkeypatch, slow_cpu, affine):
     np.testing.assert_array_equal(np.array(given_), x)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(1, 400), st.integers(1, 128), st.sampled_from([1, 2, 4]), st.integers(0, 100))
 def test_grouped_convolution_by_transforms(frames, kernel, groups, seed):
     draw = np.random.RandomState(seed)

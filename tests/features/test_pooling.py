@@ -90,7 +90,7 @@ def test_sums_are_precise():
 BOUNDS = st.tuples(st.integers(-50, 900), st.integers(0, 400)).map(lambda pair: (pair[0] / 1000, sum(pair) / 1000))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.builds(
         FrameClock, hop=st.integers(40, 800), offset=st.integers(0, 400), field=st.just(400), padded=st.booleans()

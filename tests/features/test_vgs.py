@@ -98,7 +98,7 @@ def test_neighbours_do_not_matter(model, monkeypatch, slow_cpu):
                 assert relative(together[layer][n, :frames], values[0]) < 1e-4, (layer, len(wave))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 40_000))
 def test_frames_are_those_of_an_unpadded_convolution_over_the_mfcc(samples):
     steps = len(vgs_mfcc(noise(samples)))

@@ -100,7 +100,7 @@ def test_an_utterance_too_short_for_a_frame_has_none(models, samples):
         assert values.shape == (1, 0, models["wav2vec2_2x32"].layers[layer])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 40_000))
 def test_frames_are_as_many_as_the_reference_has(samples):
     counts = np.load(REFERENCES / "wav2vec2_frames.npz")["frames"]
@@ -228,7 +228,7 @@ def test_buckets_of_distances_are_the_references():
     np.testing.assert_array_equal(wavlm.buckets(np.arange(-3000, 3001), 320, 800), expected)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 60), st.integers(0, 1000), st.floats(-100, 100))
 def test_moments_of_windows(frames, seed, offset):
     windows = np.random.RandomState(seed).randn(frames, 10).astype(np.float32) + np.float32(offset)

@@ -48,7 +48,7 @@ def test_one_sample_more_than_the_window():
     assert (second.first, second.last) == (448_000, 480_001)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(CLOCKS, st.integers(0, 200 * SECOND), st.integers(3 * SECOND, 40 * SECOND))
 def test_pieces_give_every_frame_exactly_once(clock, samples, window):
     pieces = windows(samples, window=window, clock=clock)
@@ -64,7 +64,7 @@ def test_pieces_give_every_frame_exactly_once(clock, samples, window):
     assert taken == list(range(clock.frames(samples)))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(CLOCKS, st.integers(0, 200 * SECOND), st.integers(3 * SECOND, 40 * SECOND))
 def test_frames_beside_a_seam_have_a_second_of_context(clock, samples, window):
     pieces = windows(samples, window=window, clock=clock)
@@ -81,7 +81,7 @@ def test_window_no_longer_than_the_overlap(window):
         windows(10 * SECOND, window=window, clock=WHISPER)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(CLOCKS, st.integers(0, 200 * SECOND), st.integers(5 * SECOND, 60 * SECOND), st.integers(0, 4 * SECOND))
 def test_any_overlap(clock, samples, window, overlap):
     if window // clock.hop <= 2 * -(-overlap // 2 // clock.hop):

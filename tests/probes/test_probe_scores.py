@@ -13,7 +13,7 @@ from probes.scores import METRICS, accuracy, confusions, error_reduction, interv
 pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(pairs)
 def test_equal_to_scikit_learn(answers):
     truth, predicted = np.array(answers).T

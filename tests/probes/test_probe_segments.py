@@ -91,7 +91,7 @@ moments = st.integers(0, 40).map(lambda n: n / 8)
 spans = st.builds(segment, moments, moments, st.sampled_from("abc"), st.sampled_from(["phones", "words"]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.lists(spans, max_size=6), min_size=1, max_size=4), st.data())
 def test_equals_the_rule_for_any_segments(rows, data):
     asked = data.draw(st.lists(st.tuples(st.integers(0, len(rows) - 1), moments), max_size=10))

@@ -94,7 +94,7 @@ def test_directions_that_do_not_vary_do_not_count():
     assert np.isfinite(measured(wide, y)[0]).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.floats(0.01, 100), st.floats(-50, 50))
 def test_rotation_scaling_and_shift_change_nothing(seed, factor, shift):
     draw = np.random.default_rng(seed)
@@ -106,7 +106,7 @@ def test_rotation_scaling_and_shift_change_nothing(seed, factor, shift):
     assert again == pytest.approx(back, abs=2e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_any_invertible_map_of_the_other_layer_leaves_pwcca(seed):
     draw = np.random.default_rng(seed)

@@ -25,7 +25,7 @@ def named(splits, ids):
     return [[{ids[row] for row in part} for part in sides(fold)] for fold in splits.folds]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(3, 60), st.integers(1, 4), st.randoms())
 def test_speakers_are_disjoint_every_row_has_one_part_and_order_does_not_matter(speakers, utterances, random):
     ids, names = corpus(speakers, utterances)
@@ -42,7 +42,7 @@ def test_speakers_are_disjoint_every_row_has_one_part_and_order_does_not_matter(
     assert splits.disjoint
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(2, 19))
 def test_fewer_than_20_speakers_are_each_tested_once(speakers):
     ids, names = corpus(speakers)

@@ -7,7 +7,6 @@ and tanh takes one value at a time, a frame is one product and one compiled loop
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -130,5 +129,10 @@ def both(function: Callable[[Any], Any], sides: Sequence[Any]) -> list[Any]:
 
     A product of a few rows is too short to be shared: the threads of a BLAS would mostly wait for each other.
     """
-    with cpu.blas_pools().limit(limits=1), ThreadPoolExecutor(len(sides)) as pool:
-        return list(pool.map(function, sides))
+    found: list[Any] = [None] * len(sides)
+
+    def work(place: int, side: Any) -> None:
+        found[place] = function(side)
+
+    cpu.share(work, enumerate(sides))
+    return found

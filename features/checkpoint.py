@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from features.clock import SAMPLING_RATE
 from features.encoder import Init
 from features.errors import CheckpointError
 from features.torch_file import read_tensors
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     import mlx.core as mx
 
 CONFIG_FILES = (
-    "config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
+    "config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.json",
+    "tokenizer_config.json", "vocab.txt",
 )  # fmt: skip
 # Whisper large-v3 also carries `model.fp32-00001-of-00002.safetensors`: not wanted.
 WEIGHT_FILES = ("model.safetensors", "weights.safetensors", "weights.npz", "model-*-of-*.safetensors")
@@ -28,7 +30,9 @@ TORCH_FILES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 TORCH_INDEX_FILE = "pytorch_model.bin.index.json"
 PREPROCESSOR_FIELDS = ("do_normalize",)
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+Stamp = tuple[tuple[str, int, int], ...]
 INITS = ("trained", "random")
+SEEDS = 2**32  # what MLX takes for a key
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ class Spec:
     name : str
         Last part of the hub id, name of the folder, or the named size; never a path.
     config : dict or None
-        Contents of ``config.json`` or of the module's ``CONFIGS``, and of ``preprocessor_config.json``
-        what is in `PREPROCESSOR_FIELDS`.
+        Contents of ``config.json`` or of the module's ``CONFIGS``, and of ``preprocessor_config.json`` (or the
+        feature extractor of ``processor_config.json``, as `transformers` 5 writes it) what is in `PREPROCESSOR_FIELDS`.
     folder : Path or None
         Where the weights lie; None for random weights and where there are none.
     init : str
@@ -87,6 +91,8 @@ def resolve(
     """
     if init not in INITS:
         raise CheckpointError(f"init={init!r}, expected one of {list(INITS)}")
+    if not 0 <= seed < SEEDS:
+        raise CheckpointError(f"seed={seed}, expected a number from 0 to {SEEDS - 1}")
     folder = Path(spec).expanduser()
     if (folder / "config.json").is_file():
         return _from_folder(folder.resolve(), init, seed)
@@ -128,6 +134,16 @@ def _from_hub(spec: str, name: str, init: Init, seed: int, revision: str | None)
     return Spec(name, config, folder if init == "trained" else None, init, seed, folder.name, folder)
 
 
+def stamp(spec: str) -> Stamp:
+    """Return name, size and time of each file of a checkpoint's folder, nothing where there is no such folder."""
+    folder = Path(spec).expanduser()
+    if not (folder / "config.json").is_file():
+        return ()
+    wanted = (*CONFIG_FILES, *WEIGHT_FILES, INDEX_FILE, *TORCH_FILES, TORCH_INDEX_FILE)
+    files = [(path.name, path.stat()) for pattern in wanted for path in sorted(folder.glob(pattern))]
+    return tuple((name, held.st_size, held.st_mtime_ns) for name, held in files)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
@@ -148,10 +164,20 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "preprocessor_config.json"
-    preprocessor = read_json(path) if path.is_file() else {}
+    preprocessor = _preprocessor(folder)
+    rate = preprocessor.get("sampling_rate", SAMPLING_RATE)
+    if rate != SAMPLING_RATE:
+        raise CheckpointError(f"{folder}: made for audio at {rate} Hz, expected {SAMPLING_RATE}: the tables' own")
     fields = {field: preprocessor[field] for field in PREPROCESSOR_FIELDS if field in preprocessor}
     return {**read_json(folder / "config.json"), **fields}
+
+
+def _preprocessor(folder: Path) -> dict[str, Any]:
+    own, whole = folder / "preprocessor_config.json", folder / "processor_config.json"
+    if own.is_file() or not whole.is_file():
+        return read_json(own) if own.is_file() else {}
+    held = read_json(whole).get("feature_extractor")
+    return held if isinstance(held, dict) else {}
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -208,7 +234,8 @@ def match(weights: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]], f
     Raises
     ------
     CheckpointError
-        If one is missing or has another shape than the configuration says.
+        If one is missing, has another shape than the configuration says, or is no floating-point number: then it is
+        quantised by another library than MLX, and means nothing without the scales beside it.
     """
     where = weight_files(folder)[0]
     missing = sorted(set(expected) - set(weights))
@@ -217,6 +244,12 @@ def match(weights: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]], f
     for name, shape in expected.items():
         if tuple(weights[name].shape) != shape:
             raise CheckpointError(f"{where}: {name} is {tuple(weights[name].shape)}, config.json says {shape}")
+        kind = str(weights[name].dtype).rsplit(".", 1)[-1]
+        if "float" not in kind:
+            raise CheckpointError(
+                f"{where}: {name} is stored as {kind}, expected floating point: take the weights that "
+                "are not quantised, or those that MLX quantised"
+            )
     return {name: weights[name] for name in expected}
 
 

@@ -7,7 +7,8 @@ is off by at most a 254th of the largest of its own frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,24 @@ def column_types(card: FeatureCard) -> dict[str, Array2D]:
     """Return the types of the columns that a layer is stored in, its own first."""
     scale = {scale_column(card.column): Array2D((None, 1), "float32")} if card.dtype == "int8" else {}
     return {card.column: card.feature(), **scale}
+
+
+@contextmanager
+def fits(column: str, dtype: str) -> Iterator[None]:
+    """Refuse a value of `column` that is finite and too large for what it is converted to in here.
+
+    Raises
+    ------
+    ValueError
+        If it would become infinite: float16 ends at 65,504.
+    """
+    try:
+        with np.errstate(over="raise"):
+            yield
+    except FloatingPointError:
+        raise ValueError(
+            f"{column}: values beyond {np.finfo(dtype).max:,.0f}, which {dtype} does not hold: store float32 or int8"
+        ) from None
 
 
 def to_columns(matrices: Sequence[np.ndarray], card: FeatureCard) -> dict[str, list[np.ndarray]]:
@@ -82,10 +101,11 @@ def to_arrow(matrices: Sequence[np.ndarray], card: FeatureCard) -> pa.ExtensionA
     Raises
     ------
     ValueError
-        If a matrix has another width than the card says.
+        If a matrix has another width than the card says, or values too large for its type.
     """
     try:
-        return matrix_array(matrices, card.width, card.dtype)
+        with fits(card.column, card.dtype):
+            return matrix_array(matrices, card.width, card.dtype)
     except ValueError as error:
         raise ValueError(f"{card.column}: {error}") from None
 

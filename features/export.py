@@ -10,16 +10,19 @@ import argparse
 import hashlib
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 from tabulate import tabulate
 
 from builders.cache import digest, writing
+from builders.materialise import differ_by_case
 from builders.phones import PHONE_SETS
 from features.card import FeatureCard, cards
 from features.columns import matrices
@@ -102,24 +105,48 @@ def write_files(
     """Write one file per matrix (``npy``) or utterance (``safetensors``) and the manifest; return the manifest.
 
     Files that are there already stay as they are: each takes its name when it is whole.
+
+    Raises
+    ------
+    TableError
+        If two rows of a split have one id.
     """
     with writing(out / MANIFEST) as path, path.open("w", encoding="utf-8") as lines:
         for split, columns in chosen.items():
             write = _write_npy if kind == "npy" else _write_safetensors
-            for line in write(table[split], columns, out, split):
+            for line in write(table[split], columns, out, split, names(table[split], split)):
                 lines.write(json.dumps({"split": split, **line}, ensure_ascii=False) + "\n")
     return out / MANIFEST
 
 
-def file_name(identifier: str) -> str:
+def names(part: Dataset, split: str) -> Callable[[str], str]:
+    """Return what gives the file name of an id.
+
+    Raises
+    ------
+    TableError
+        If two rows have one id.
+    """
+    ids = part.select_columns(["id"]).with_format("arrow")[:].column("id")
+    counts = ids.value_counts()
+    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+    if len(twice):
+        raise TableError(
+            f"split {split!r}: {len(twice)} ids stand in several rows, such as {twice[0].as_py()!r}: "
+            "join tables whose ids differ"
+        )
+    return partial(file_name, marked=differ_by_case(ids))
+
+
+def file_name(identifier: str, *, marked: bool = False) -> str:
     """Return an id as the name of a file: other characters than letters, digits and ``_.-~`` as ``%XX``.
 
-    Different ids have different names. A long one is cut and ends in a hash; one that begins with a point, as hidden
-    files and ``..`` do, begins with ``%2E``.
+    Different ids have different names. A long one is cut and ends in a hash, and so does each (`marked`) where some
+    differ in case only; one that begins with a point, as hidden files and ``..`` do, begins with ``%2E``.
     """
     name = quote(identifier, safe="", errors="surrogatepass")
     name = f"%2E{name[1:]}" if name.startswith(".") else name
-    if len(name) <= LONGEST_NAME:
+    if len(name) <= LONGEST_NAME and not marked:
         return name
     return f"{name[: LONGEST_NAME - 20]}~{hashlib.sha256(identifier.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
@@ -143,12 +170,14 @@ def prepare(out: Path, parts: Sequence[Any]) -> None:
         path.write_text(json.dumps({"key": key}), encoding="utf-8")
 
 
-def _write_npy(part: Dataset, columns: Mapping[str, FeatureCard], out: Path, split: str) -> Iterator[dict[str, Any]]:
+def _write_npy(
+    part: Dataset, columns: Mapping[str, FeatureCard], out: Path, split: str, named: Callable[[str], str]
+) -> Iterator[dict[str, Any]]:  # fmt: skip
     for column, card in columns.items():
         folder = Path(split, file_name(column))
         (out / folder).mkdir(parents=True, exist_ok=True)
         for identifier, found in _rows(part, [column]):
-            file = folder / f"{file_name(identifier)}.npy"
+            file = folder / f"{named(identifier)}.npy"
             if not (out / file).exists():
                 with writing(out / file) as path, path.open("wb") as opened:
                     np.save(opened, found[column])
@@ -156,11 +185,11 @@ def _write_npy(part: Dataset, columns: Mapping[str, FeatureCard], out: Path, spl
 
 
 def _write_safetensors(
-    part: Dataset, columns: Mapping[str, FeatureCard], out: Path, split: str
+    part: Dataset, columns: Mapping[str, FeatureCard], out: Path, split: str, named: Callable[[str], str]
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     (out / split).mkdir(parents=True, exist_ok=True)
     for identifier, found in _rows(part, list(columns)):
-        file = Path(split, f"{file_name(identifier)}.safetensors")
+        file = Path(split, f"{named(identifier)}.safetensors")
         if not (out / file).exists():
             with writing(out / file) as path:
                 path.write_bytes(safetensors(found, {name: card.to_json() for name, card in columns.items()}))

@@ -54,6 +54,11 @@ def fill(
     network.freeze()
 
 
+def single(value: mx.array) -> mx.array:
+    """Return a checkpoint's weight in float32; whole numbers stay as they are, for `match` to refuse them."""
+    return value.astype(mx.float32) if mx.issubdtype(value.dtype, mx.floating) else value
+
+
 def init_name(spec: Spec) -> str:
     """Return what feature cards call the weights: ``trained`` or ``random<seed>``."""
     return f"random{spec.seed}" if spec.init == "random" else "trained"

@@ -112,7 +112,7 @@ class EncodeJob:
             for column, parts in sums.items():
                 parts.append(Moments.of(matrices(held, column, slice(None))[0]))
             if "duration" in batch.column_names:
-                seconds.append(float(np.sum(batch.column("duration").to_numpy())))
+                seconds.append(float(np.nansum(batch.column("duration").to_numpy())))
             return table
 
         # Audio is decoded ahead and features are written behind, while the encoder computes.

@@ -14,8 +14,9 @@ from builders.audio import decode
 from builders.errors import AudioError
 from features import blas, variants
 from features.budget import most_seconds, most_tokens
-from features.card import encoder_cards
-from features.columns import column_types, to_arrows, to_columns
+from features.card import FeatureCard, encoder_cards
+from features.checkpoint import CheckpointError
+from features.columns import column_types, fits, to_arrows, to_columns
 from features.encoder import Encoder, Init, Read, TextEncoder, Tokens, axis_of, column_prefix, input_of
 from features.pooling import Pool, utterance_mean
 from features.tokens import token_arrows, token_columns, token_types
@@ -83,6 +84,7 @@ class Encode:
         options |= {} if compute == "float32" else {"compute": compute}  # what is exact pickles as ever: caches hold
         self._spec = {"init": init, "seed": seed, "revision": revision, **options}
         self._name = encoder if isinstance(encoder, str) else None
+        self.cards: dict[str, FeatureCard] = {}  # until the layers are known
         self._given = None if isinstance(encoder, str) else variants.variant(encoder, **options)
         self.layers = select(list(self.encoder.layers), layers)
         self.pool = Pool.read(pool)
@@ -100,8 +102,20 @@ class Encode:
 
     @property
     def encoder(self) -> Encoder | TextEncoder:
-        """The encoder; its weights are loaded once per process."""
-        return self._given or variants.load(self._name, **self._spec)
+        """The encoder; its weights are loaded once per process.
+
+        Raises
+        ------
+        CheckpointError
+            If they are other weights by now than those that the cards tell of.
+        """
+        if self._given:
+            return self._given
+        found = variants.load(self._name, **self._spec)
+        begun = {card.revision for card in self.cards.values()} or {found.revision}
+        if {found.revision} != begun:
+            raise CheckpointError(f"{self._name}: the checkpoint has changed since this began: begin again")
+        return found
 
     @property
     def name(self) -> str:
@@ -213,10 +227,14 @@ class Encode:
         states = self.encoder.encode(inputs, lengths, self.layers)
         return {
             layer: [
-                states[layer][row, self._rows(layer, piece)].astype(self._kept) for row, (_, piece) in enumerate(chosen)
+                self._cast(states[layer][row, self._rows(layer, piece)], layer) for row, (_, piece) in enumerate(chosen)
             ]
             for layer in self.layers
         }
+
+    def _cast(self, states: np.ndarray, layer: str) -> np.ndarray:
+        with fits(f"{self.name}.{layer}", self._kept):
+            return states.astype(self._kept)
 
     def _rows(self, layer: str, piece: Window) -> slice:
         """Return which rows of a window's matrix are kept."""
@@ -236,7 +254,7 @@ class Encode:
     def _stack(self, layer: str, parts: list[np.ndarray], segments: Sequence[Mapping[str, Any]]) -> np.ndarray:
         states = np.concatenate(parts) if parts else np.zeros((0, self.cards[layer].width), self._kept)
         if self._whole(layer):  # of longer audio the mean of its windows
-            return utterance_mean(states).astype(self._kept, copy=False)
+            return self._cast(utterance_mean(states), layer)
         return self.pool(states, self.encoder.clock, segments)
 
     def _wave(self, cell: Mapping[str, Any], batch: Any, row: int) -> np.ndarray:

@@ -76,9 +76,11 @@ def _word_piece(folder: Path) -> Tokenizer:
 
     file = folder / "tokenizer_config.json"
     options = read_json(file) if file.is_file() else {}
-    lines = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    # Lines as files have them: `splitlines` would part Chinese vocabularies at U+2028, which is one of their tokens.
+    with (folder / "vocab.txt").open(encoding="utf-8") as opened:
+        vocabulary = {line.rstrip("\n"): number for number, line in enumerate(opened)}
     made = BertWordPieceTokenizer(
-        {line: number for number, line in enumerate(lines)},
+        vocabulary,
         lowercase=options.get("do_lower_case", True),
         strip_accents=options.get("strip_accents"),
         handle_chinese_chars=options.get("tokenize_chinese_chars", True),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 
 from features import encoders
+from features.checkpoint import Stamp, stamp
 from features.encoder import Encoder, Init, trimmed
 from features.precision import lowered
 
@@ -40,12 +41,21 @@ def exact(encoder: Encoder) -> Encoder:
     return getattr(encoder, "exact", encoder)
 
 
-@functools.lru_cache(maxsize=2)
 def load(name: str, *, init: Init, seed: int, revision: str | None, **options: bool | str) -> Encoder:
-    """Return an encoder by name, see `features.encoders.load`, or a variant of it; loaded once per process."""
-    return variant(_load(name, init=init, seed=seed, revision=revision), **options)
+    """Return an encoder by name, see `features.encoders.load`, or a variant of it.
+
+    Loaded once per process, and again when files of a checkpoint's folder have changed.
+    """
+    return _variant(name, stamp(name), init=init, seed=seed, revision=revision, **options)
+
+
+@functools.lru_cache(maxsize=2)
+def _variant(
+    name: str, held: Stamp, *, init: Init, seed: int, revision: str | None, **options: bool | str
+) -> Encoder:  # fmt: skip
+    return variant(_load(name, held, init=init, seed=seed, revision=revision), **options)
 
 
 @functools.lru_cache(maxsize=2)  # a trained and a random one
-def _load(name: str, *, init: Init, seed: int, revision: str | None) -> Encoder:
+def _load(name: str, held: Stamp, *, init: Init, seed: int, revision: str | None) -> Encoder:
     return encoders.load(name, init=init, seed=seed, revision=revision)

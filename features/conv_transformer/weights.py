@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from features.blas import import_mlx
+from features.network import single
 
 import_mlx()
 import mlx.core as mx  # noqa: E402  with the BLAS that it needs
@@ -42,7 +43,7 @@ def sanitize(weights: Mapping[str, mx.array], prefix: str) -> dict[str, mx.array
     for name, value in weights.items():
         short = name.removeprefix(prefix + ".")
         part = NORMED.get(short.removeprefix(POSITIONS)) if short.startswith(POSITIONS) else None
-        value = value.astype(mx.float32)
+        value = single(value)
         if part:
             normed[part] = value
             continue

@@ -18,7 +18,7 @@ from features import kernels
 from features.blas import import_mlx
 from features.checkpoint import CheckpointError, Spec
 from features.encoder import Axis, Input, Tokens
-from features.network import fill, init_name
+from features.network import fill, init_name, single
 from features.tokenizer import TextTokenizer, read_tokenizer
 
 import_mlx()  # says in one line what is missing where MLX has no backend
@@ -146,7 +146,7 @@ def sanitize(weights: Mapping[str, mx.array]) -> dict[str, mx.array]:
     for name, value in weights.items():
         for pattern, replacement in WEIGHTS:
             name = re.sub(pattern, replacement, name)
-        renamed[name] = value.astype(mx.float32)
+        renamed[name] = single(value)
     return renamed
 
 
@@ -176,7 +176,7 @@ class Bert:
     `window` tokens is what the positions allow; longer texts are cut there, with a warning.
     """
 
-    version = 1
+    version = 2
     input: Input = "text"
     axis: Axis = "token"
     clock = None
@@ -219,6 +219,10 @@ class Bert:
         -------
         dict of str to np.ndarray [shape=(batch, tokens, width), float32]
         """
+        if inputs.max(initial=0) >= self.config.vocab_size:
+            raise CheckpointError(
+                f"{self.name}: the tokenizer gives token {inputs.max()}, config.json tells of {self.config.vocab_size}"
+            )
         wanted, out = set(layers), {}
         types = np.zeros_like(inputs) if type_ids is None else type_ids
         for layer, values in self.network(mx.array(inputs), mx.array(types), lengths.tolist()):

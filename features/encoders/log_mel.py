@@ -52,7 +52,9 @@ class LogMel:
         return dict.fromkeys(layers, out)
 
 
-def log_mel(wave: np.ndarray, n_mels: int, *, frames: int | None = None) -> np.ndarray:
+def log_mel(
+    wave: np.ndarray, n_mels: int, *, frames: int | None = None, window: int = WINDOW_SAMPLES
+) -> np.ndarray:  # fmt: skip
     """Return the log-mel spectrogram of one utterance as Whisper sees it.
 
     Parameters
@@ -64,6 +66,8 @@ def log_mel(wave: np.ndarray, n_mels: int, *, frames: int | None = None) -> np.n
     frames : int or None
         Frames to return, those behind the utterance included; all whose centre lies inside the
         utterance, ``ceil(samples / 160)``, if None.
+    window : int
+        Samples to which zeros are added before the ends are reflected, whole hops.
 
     Returns
     -------
@@ -73,9 +77,9 @@ def log_mel(wave: np.ndarray, n_mels: int, *, frames: int | None = None) -> np.n
     real = -(-len(wave) // HOP)
     frames = real if frames is None else frames
     # Frames just behind the end still hear the utterance and count for the loudest value.
-    heard = min(-(-(len(wave) + N_FFT // 2) // HOP), max(real, WINDOW_SAMPLES // HOP)) if len(wave) else 0
+    heard = min(-(-(len(wave) + N_FFT // 2) // HOP), max(real, window // HOP)) if len(wave) else 0
     log_power = np.full((max(frames, heard), n_mels), FLOOR, np.float32)
-    padded = _padded(wave)
+    padded = _padded(wave, window)
 
     def fill(start: int, stop: int) -> None:
         log_power[start:stop] = _log_power(padded[start * HOP : (stop - 1) * HOP + N_FFT], n_mels)
@@ -85,11 +89,11 @@ def log_mel(wave: np.ndarray, n_mels: int, *, frames: int | None = None) -> np.n
     return (np.maximum(log_power[:frames], loudest - 8.0) + 4.0) / 4.0
 
 
-def _padded(wave: np.ndarray) -> np.ndarray:
+def _padded(wave: np.ndarray, window: int) -> np.ndarray:
     """Return zeros behind the utterance, and half an FFT reflected at both ends of the window."""
-    whole = max(WINDOW_SAMPLES, -(-len(wave) // HOP) * HOP)
-    window = np.pad(np.asarray(wave, np.float32), (0, whole - len(wave)))
-    return np.pad(window, N_FFT // 2, mode="reflect")
+    whole = max(window, -(-len(wave) // HOP) * HOP)
+    alone = np.pad(np.asarray(wave, np.float32), (0, whole - len(wave)))
+    return np.pad(alone, N_FFT // 2, mode="reflect")
 
 
 def _log_power(samples: np.ndarray, n_mels: int) -> np.ndarray:

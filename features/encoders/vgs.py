@@ -18,7 +18,7 @@ import numpy as np
 
 from features.checkpoint import Spec
 from features.encoder import Axis
-from features.network import fill, init_name
+from features.network import fill, init_name, single
 from features.vgs_network import Config, Network, inputs_of, stacked
 
 # isort: split
@@ -39,7 +39,7 @@ def sanitize(weights: Mapping[str, mx.array]) -> dict[str, mx.array]:
         for theirs, ours in OTHER_NAMES.items():
             short = re.sub(f"^{re.escape(theirs)}", ours, short)
         value = value.transpose(0, 2, 1) if short == "conv.weight" else value  # torch: (out, in, taps)
-        renamed[short] = value.astype(mx.float32)
+        renamed[short] = single(value)
     return renamed
 
 

@@ -20,8 +20,9 @@ from features.blas import import_mlx
 from features.checkpoint import CheckpointError, Spec
 from features.clock import FrameClock
 from features.encoder import Axis
-from features.encoders.log_mel import HOP, N_FFT, WINDOW_SAMPLES, log_mel
-from features.network import fill, init_name
+from features.encoders.log_mel import HOP, N_FFT, log_mel
+from features.network import fill, init_name, single
+from features.windows import OVERLAP
 
 import_mlx()  # says in one line what is missing where MLX has no backend
 import mlx.core as mx  # noqa: E402  after that check
@@ -180,7 +181,7 @@ def sanitize(weights: Mapping[str, mx.array], config: Config) -> dict[str, mx.ar
             short = re.sub(pattern, replacement, short)
         if re.fullmatch(r"conv\d\.weight", short) and value.ndim == 3 and value.shape[1] != 3:
             value = value.transpose(0, 2, 1)  # torch: (out, in, 3); MLX: (out, 3, in)
-        renamed[short] = value.astype(mx.float32)
+        renamed[short] = single(value)
     return renamed
 
 
@@ -214,7 +215,7 @@ def sinusoids(length: int, width: int) -> mx.array:
 class Whisper:
     """A Whisper checkpoint, or a random model of its shape, as an encoder.
 
-    The window is always 30 s, as in training: shorter utterances are followed by silence, which
+    The window is that of training, 30 s: shorter utterances are followed by silence, which
     the blocks attend to; `trimmed` gives the encoder without most of it. A frame sees 5 mel frames
     through the two convolutions (3 wide; 3 wide, 2 apart): a receptive field of ``4 * 160 + 400``
     samples around sample ``320 * t``.
@@ -223,13 +224,14 @@ class Whisper:
     version = 1
     axis: Axis = "frame"
     clock = FrameClock(hop=2 * HOP, offset=0, field=4 * HOP + N_FFT, padded=True)
-    window: int | None = WINDOW_SAMPLES
     computes = ("float16", "bfloat16")
 
     def __init__(self, spec: Spec) -> None:
         self.name, self.revision = spec.name, spec.revision
         self.init = init_name(spec)
         self.config = Config.from_dict(spec.config or {}, spec.name)
+        self.window: int | None = self.config.max_source_positions * self.clock.hop
+        self.overlap = min(OVERLAP, self.window // 4)
         self.network = AudioEncoder(self.config)
         names = ["conv", *(f"block{n + 1}" for n in range(self.config.encoder_layers)), "norm"]
         self.layers: Mapping[str, int] = dict.fromkeys(names, self.config.d_model)
@@ -271,7 +273,10 @@ class Whisper:
         self, inputs: np.ndarray, lengths: np.ndarray, positions: int, wanted: set[str]
     ) -> Iterator[tuple[str, np.ndarray]]:
         bands = self.config.num_mel_bins
-        mel = [log_mel(wave[:n], bands, frames=2 * positions) for wave, n in zip(inputs, lengths, strict=True)]
+        mel = [
+            log_mel(wave[:n], bands, frames=2 * positions, window=self.window)
+            for wave, n in zip(inputs, lengths, strict=True)
+        ]
         for layer, values in self.network(mx.array(np.stack(mel))):
             if layer in wanted:
                 yield layer, kernels.to_numpy(values)

@@ -21,7 +21,7 @@ from builders.spoken_words.stamps import SHAPE, stamp
 from features.checkpoint import CheckpointError, Spec
 from features.clock import FrameClock
 from features.encoder import Axis
-from features.network import fill, init_name
+from features.network import fill, init_name, single
 
 # isort: split
 import mlx.core as mx
@@ -65,7 +65,7 @@ def sanitize(weights: Mapping[str, mx.array]) -> dict[str, mx.array]:
         if short.endswith(".kernel"):
             short = short.removesuffix("kernel") + "weight"
             value = value.transpose(value.ndim - 1, *range(value.ndim - 1))
-        renamed[short] = value.astype(mx.float32)
+        renamed[short] = single(value)
     return renamed
 
 

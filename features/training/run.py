@@ -108,6 +108,8 @@ class Run:
     def train_on(self, *, max_seconds: float | None = None, told: Callable[[str], Any] = print) -> Position:
         """Train until all epochs are done or the run, with what went before, has trained for `max_seconds`."""
         position, options = self.position, self.options
+        if position.epoch or position.batch:
+            self._save()  # who was killed while saving has left a checkpoint that is older than the position
         while position.epoch < options.epochs:
             done = self._epoch(max_seconds)
             self._save()

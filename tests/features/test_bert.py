@@ -239,6 +239,25 @@ def test_checkpoint_with_vocab_txt_only(small, folder, lower):
         assert same == (lower or len(theirs.ids) in (3, 24))  # the texts without a capital
 
 
+def test_a_token_that_unicode_calls_the_end_of_a_line(folder):
+    # as bert-base-chinese has it: a line of vocab.txt is what ends in a line feed, and nothing else
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\u2028", "\u0085", "今", "天"]
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    (tokens,) = load(str(folder)).tokenize(["今天"])
+    assert tokens.ids.tolist() == [2, 7, 8, 3]
+
+
+def test_a_tokenizer_of_more_tokens_than_the_network_has(small, folder):
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{n}" for n in range(small.config.vocab_size))]
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    encoder = load(str(folder))
+    (tokens,) = encoder.tokenize([f"w{small.config.vocab_size - 1}"])
+    with pytest.raises(CheckpointError, match=f"the tokenizer gives token {small.config.vocab_size + 4}, config.json"):
+        encoder.encode(tokens.ids[None], np.array([len(tokens.ids)]), ["embeddings"])
+
+
 # Checkpoints
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from features import variants
 from features.checkpoint import CheckpointError, resolve
 from features.encoders import families, known, load
 
@@ -223,3 +225,40 @@ def test_a_missing_shard(checkpoint):
     files = shard(checkpoint)
     (checkpoint / files[1]).unlink()
     assert message(str(checkpoint)).startswith(f"{checkpoint}/{files[1]}: missing")
+
+
+def test_weights_that_another_library_quantised(checkpoint):
+    # bitsandbytes, `load_in_8bit`: whole numbers under the names of the weights, their scales beside them
+    def change(weights):
+        name = "model.encoder.layers.0.fc1.weight"
+        name = name if name in weights else next(n for n in weights if n.endswith("layers.0.fc1.weight"))
+        weights[name] = np.rint(127 * weights[name] / np.abs(weights[name]).max()).astype(np.int8)
+        weights[name.replace("weight", "SCB")] = np.ones(len(weights[name]), np.float32)
+
+    rewrite(checkpoint, change)
+    assert re.search(
+        r"model\.safetensors: layers\.0\.fc1\.weight is stored as int8, .* not quantised", message(str(checkpoint))
+    )
+
+
+def test_a_checkpoint_for_another_sampling_rate(checkpoint):
+    (checkpoint / "preprocessor_config.json").write_text(json.dumps({"sampling_rate": 8000}))
+    assert "made for audio at 8000 Hz, expected 16000" in message(str(checkpoint))
+    (checkpoint / "preprocessor_config.json").write_text(json.dumps({"sampling_rate": 16000}))
+    assert resolve(str(checkpoint)).config["d_model"] == 32
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_are_those_that_mlx_takes(seed):
+    assert f"seed={seed}, expected a number from 0 to 4294967295" in message("whisper-tiny", init="random", seed=seed)
+
+
+def test_a_folder_that_changed_is_loaded_again(checkpoint):
+    options = {"init": "trained", "seed": 0, "revision": None}
+    first = variants.load(str(checkpoint), **options)
+    assert variants.load(str(checkpoint), **options) is first
+    rewrite(checkpoint, lambda weights: weights.update({name: 2 * value for name, value in weights.items()}))
+    second = variants.load(str(checkpoint), **options)
+    assert second.revision == resolve(str(checkpoint)).revision != first.revision
+    for name, value in parameters(second).items():
+        np.testing.assert_array_equal(value, 2 * parameters(first)[name])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,10 +13,12 @@ import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict, IterableDatasetDict
 from datasets.fingerprint import Hasher
+from safetensors.numpy import load_file, save_file
 
 from builders.audio import decode
 from builders.errors import AudioError
 from features import Encode, blas, cards, cpu, encode, step
+from features.checkpoint import CheckpointError
 from features.clock import FrameClock
 from features.columns import matrices
 from features.encode import feature_table, join
@@ -330,6 +333,34 @@ def test_named_encoder_is_pickled_without_its_weights():
         pickle.loads(pickle.dumps(step)).encode([np.ones(1600, np.float32)])["mel"][0],
         step.encode([np.ones(1600, np.float32)])["mel"][0],
     )
+
+
+def test_a_checkpoint_that_changes_is_another_one(table, tmp_path):
+    folder = shutil.copytree(Path(__file__).parent / "references" / "whisper_2x32", tmp_path / "model")
+    begun = Encode(str(folder), layers="last")
+    first = encode(table, str(folder), layers="last")
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: 2 * value for name, value in weights.items()}, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match="the checkpoint has changed since this began: begin again"):
+        begun(table[:1])
+    with pytest.raises(CheckpointError, match="has changed"):
+        pickle.loads(pickle.dumps(begun))(table[:1])  # as a worker would go on with it
+    second = encode(table, str(folder), layers="last")
+    assert cards(first)["model.norm"].revision != cards(second)["model.norm"].revision
+    assert not np.array_equal(first[0]["model.norm"], second[0]["model.norm"])
+
+
+@pytest.mark.parametrize("pool", ["none", "mean"])
+def test_values_that_the_type_does_not_hold_are_refused(table, pool):
+    class Loud(FakeEncoder):
+        def encode(self, inputs, lengths, layers):
+            return {layer: 1e6 + found for layer, found in super().encode(inputs, lengths, layers).items()}
+
+    (layer, *_) = LAYERS
+    with pytest.raises(ValueError, match=rf"{layer}: values beyond 65,504, which float16 does not hold: store float32"):
+        encode(table, Loud(), pool=pool)
+    for dtype in ("float32", "int8"):
+        assert np.isfinite(matrices(encode(table, Loud(), dtype=dtype), f"fake-1.5.{layer}", slice(None))[0]).all()
 
 
 def test_two_processes_give_the_same_rows(table):

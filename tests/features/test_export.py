@@ -6,17 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import Dataset, DatasetDict, Features, Value, load_dataset
 from safetensors.numpy import load_file
 
 import builders  # noqa: F401  registers
 from builders.audio import decode
 from features import open_table
 from features.__main__ import main
-from features.card import cards
+from features.card import FeatureCard, cards
 from features.clock import FrameClock
 from features.columns import matrices
-from features.export import file_name, pick_models
+from features.export import file_name, pick_models, write_files
+from features.manifests import TableError
 from features.phone_text import IPA, arpabet, ipa, ipa_of_text
 from features.pickle_stream import PickleStream
 from features.vgs_export import index_of, labelled, phones_of
@@ -276,6 +277,26 @@ def test_names_are_safe_and_different(tmp_path):
     files = [file_name(name) for name in names]
     assert len(set(files)) == len(names)
     assert all(len(f.encode()) <= 200 and not f.startswith(".") and not set("/\\\0\n:") & set(f) for f in files)
+
+
+def written(tmp_path, *ids):
+    card = FeatureCard("toy", "none", "", 1, "x", 0, 2, "frame", VGS_CONV, "float32")
+    kinds = Features({"id": Value("string"), "x": card.feature()})
+    table = Dataset.from_dict({"id": list(ids), "x": [[[n, 0]] for n in range(len(ids))]}, features=kinds)
+    path = write_files({"train": table}, {"train": {"x": card}}, tmp_path, "npy")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_ids_that_differ_in_case_only_have_files_that_do_not(tmp_path):
+    lines = written(tmp_path, "a", "A", "b")
+    assert [np.load(tmp_path / line["file"])[0, 0] for line in lines] == [0, 1, 2]
+    assert len({line["file"].casefold() for line in lines}) == 3
+
+
+def test_two_rows_of_one_id_are_refused(tmp_path):
+    with pytest.raises(TableError, match=r"split 'train': 1 ids stand in several rows, such as 'a'"):
+        written(tmp_path, "a", "b", "a")
+    assert not (tmp_path / "features.jsonl").exists()
 
 
 @pytest.mark.parametrize(

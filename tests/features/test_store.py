@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
 from builders.errors import CorpusError
+from builders.materialise import as_wav
 from builders.prepare import prepare
 from features import Encode, cards, encode, open_table
 from features.clock import FrameClock
@@ -208,6 +211,33 @@ def test_a_parquet_table_is_not_copied_to_be_encoded(tmp_path, monkeypatch):
     assert "audio" not in table.column_names
     assert table["id"] == open_table(tmp_path / "o")["train"]["id"]
     assert list(cards(table)) == ["log_mel.mel"]
+
+
+def test_other_audio_in_a_parquet_table_of_the_same_size_is_another_table(tmp_path, seen):
+    def write(seed):  # PCM of noise: no byte more or less
+        rows = {f"{n}": noise(16_000, seed + n) for n in range(3)}
+        table = manifest(rows, tmp_path / f"made{seed}")
+        path = tmp_path / "table" / "data" / "train-00000-of-00001.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        wavs = [as_wav(cell["bytes"]) for cell in table["audio"]]
+        table = table.remove_columns("audio").add_column("audio", [{"bytes": wav, "path": "a.wav"} for wav in wavs])
+        pq.write_table(table.data.table, path, compression="none")
+        return path.stat().st_size
+
+    size = write(0)
+    write_features(tmp_path / "table", Encode(CountingEncoder()))
+    assert len(seen) == 3 and write(50) == size
+    with pytest.raises((CorpusError, TableError), match="table"):
+        write_features(tmp_path / "table", Encode(CountingEncoder()))
+
+
+def test_rows_without_a_duration_are_encoded(tmp_path):
+    table = manifest({f"{n}": noise(1600 + n, n) for n in range(3)}, tmp_path / "made")
+    lengths = pa.array([0.1, None, 0.1], pa.float64())
+    table = table.remove_columns("duration").add_column("duration", lengths)
+    table.save_to_disk(str(tmp_path / "table"))
+    write_features(tmp_path / "table", Encode(CountingEncoder()))
+    assert [len(row["count.0"]) for row in open_table(tmp_path / "table")["train"]] == [10, 11, 11]
 
 
 def test_a_manifest_with_a_missing_shard_is_refused(tmp_path):

@@ -148,6 +148,19 @@ def test_a_state_half_written_is_not_there(table, tmp_path, monkeypatch):
     }
 
 
+def test_a_checkpoint_that_a_kill_left_behind_is_written_again(table, tmp_path):
+    run = Run(table, tmp_path / "run", TINY, Options(epochs=1, batch_size=4, seed=1))
+    run.train_on(told=str)
+    model = tmp_path / "run" / "model.safetensors"
+    trained = model.read_bytes()
+    for left in (None, b"of the epoch before"):  # killed behind training.safetensors, which is written first
+        model.unlink()
+        if left:
+            model.write_bytes(left)
+        Run(table, tmp_path / "run", TINY, Options(epochs=1, batch_size=4, seed=1)).train_on(told=str)
+        assert model.read_bytes() == trained
+
+
 def test_no_text_is_trained_on_and_held_out():
     texts = {row: f"text {row // 3}" for row in range(90)}
     train, held = hold_out(texts)

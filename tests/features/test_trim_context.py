@@ -76,7 +76,8 @@ def test_few_shapes_and_always_two_seconds_of_silence(small, monkeypatch):
     computed = {}
     less = trimmed(small)
 
-    def mel(wave, bands, *, frames):
+    def mel(wave, bands, *, frames, window):
+        assert window == 480_000
         computed[len(wave)] = frames
         return np.zeros((frames, bands), np.float32)
 

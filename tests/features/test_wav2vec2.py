@@ -165,6 +165,18 @@ def test_do_normalize_is_read_from_the_checkpoint(tmp_path, normalised):
     assert load(str(folder)).config.do_normalize is True  # the default of the reference
 
 
+def test_do_normalize_as_transformers_5_saves_it(tmp_path):
+    folder = shutil.copytree(SMALL, tmp_path / "copy")
+    (folder / "preprocessor_config.json").unlink(missing_ok=True)
+    whole = {"feature_extractor": {"do_normalize": False}, "processor_class": "Wav2Vec2Processor"}
+    (folder / "processor_config.json").write_text(json.dumps(whole))
+    assert load(str(folder)).config.do_normalize is False
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({"do_normalize": True})
+    )  # of the feature extractor alone
+    assert load(str(folder)).config.do_normalize is True
+
+
 def test_old_and_new_names_of_weight_norm(tmp_path):
     folder = shutil.copytree(SMALL, tmp_path / "copy")
     weights = load_file(SMALL / "model.safetensors")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ import soundfile
 from mlx.utils import tree_flatten
 from safetensors.numpy import load_file, save_file
 
+from features import Encode
 from features.encoders import load
 
 REFERENCES = Path(__file__).parent / "references"
@@ -120,6 +122,22 @@ def test_deeper_blocks_than_asked_for_are_not_computed(small, monkeypatch):
 def test_the_window_is_30_seconds_and_the_clock_is_20_milliseconds(small):
     assert (small.window, small.clock.hop, small.clock.offset, small.clock.padded) == (480_000, 320, 0, True)
     assert encode(small, noise(480_000), layers=["conv"])["conv"].shape == (1, 1500, 32)
+
+
+def test_a_checkpoint_for_shorter_clips_has_a_shorter_window(tmp_path):
+    folder = shutil.copytree(SMALL, tmp_path / "short")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "max_source_positions": 500}))
+    weights = load_file(folder / "model.safetensors")
+    (name,) = (name for name in weights if "embed_positions" in name)
+    save_file({**weights, name: weights[name][:500].copy()}, folder / "model.safetensors")
+    step = Encode(str(folder), dtype="float32")
+    wave = noise(20 * 16_000)
+    assert step.encoder.window == 10 * 16_000
+    found = step.encode([wave])["block2"][0]
+    assert found.shape == (1000, 32) and np.abs(found).max(axis=1).min() > 0
+    first = step.encode([wave[: 10 * 16_000]])["block2"][0]
+    np.testing.assert_allclose(found[:450], first[:450], atol=1e-5)  # windows overlap by 2 s
 
 
 def test_the_receptive_field_of_the_convolutions(small):

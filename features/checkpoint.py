@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +30,9 @@ INDEX_FILE = "model.safetensors.index.json"
 # Pickles, read where there is no safetensors file, without running what they hold.
 TORCH_FILES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 TORCH_INDEX_FILE = "pytorch_model.bin.index.json"
+READ = re.compile(
+    "|".join(map(fnmatch.translate, (*CONFIG_FILES, *WEIGHT_FILES, INDEX_FILE, *TORCH_FILES, TORCH_INDEX_FILE)))
+)
 PREPROCESSOR_FIELDS = ("do_normalize",)
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 Stamp = tuple[tuple[str, int, int], ...]
@@ -139,9 +144,9 @@ def stamp(spec: str) -> Stamp:
     folder = Path(spec).expanduser()
     if not (folder / "config.json").is_file():
         return ()
-    wanted = (*CONFIG_FILES, *WEIGHT_FILES, INDEX_FILE, *TORCH_FILES, TORCH_INDEX_FILE)
-    files = [(path.name, path.stat()) for pattern in wanted for path in sorted(folder.glob(pattern))]
-    return tuple((name, held.st_size, held.st_mtime_ns) for name, held in files)
+    with os.scandir(folder) as entries:
+        files = [(entry.name, entry.stat()) for entry in entries if READ.fullmatch(entry.name)]
+    return tuple(sorted((name, held.st_size, held.st_mtime_ns) for name, held in files))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -86,18 +86,21 @@ class Encode:
         self._name = encoder if isinstance(encoder, str) else None
         self.cards: dict[str, FeatureCard] = {}  # until the layers are known
         self._given = None if isinstance(encoder, str) else variants.variant(encoder, **options)
-        self.layers = select(list(self.encoder.layers), layers)
+        made = self.encoder
+        self.layers = select(list(made.layers), layers)
         self.pool = Pool.read(pool)
         self.dtype = dtype
-        self.cards = encoder_cards(self.encoder, self.layers, dtype, pool)
+        self.cards = encoder_cards(made, self.layers, dtype, pool)
+        self._prefix, self._input = column_prefix(made.name, made.init, str(self.pool)), input_of(made)
+        self._clock, self._window, self._overlap = made.clock, made.window, getattr(made, "overlap", OVERLAP)
+        self._whole = [layer for layer in self.layers if axis_of(made, layer) == "utterance"]
         # what is still to be pooled or scaled is not rounded before
         self._kept = "float32" if dtype == "int8" or self.pool.axis else dtype
-        self._tokens = input_of(self.encoder) == "text" and not self.pool.axis
-        if self.pool.tier and self.encoder.clock is None:
+        self._tokens = self._input == "text" and not self.pool.axis
+        if self.pool.tier and self._clock is None:
             raise ValueError(f"{self.name} has no frames to pool by segment: expected pool none or mean")
-        whole = [layer for layer in self.layers if self._whole(layer)]
-        if self.pool.tier and whole:
-            raise ValueError(f"{self.name} has no frames of {whole} to pool by segment: choose other layers")
+        if self.pool.tier and self._whole:
+            raise ValueError(f"{self.name} has no frames of {self._whole} to pool by segment: choose other layers")
         self.key = [STEP_VERSION, *(card.to_json() for card in self.cards.values())]
 
     @property
@@ -120,17 +123,17 @@ class Encode:
     @property
     def name(self) -> str:
         """What the columns begin with: ``<encoder>``, ``<encoder>.random<seed>``, ``<encoder>.mean``."""
-        return column_prefix(self.encoder.name, self.encoder.init, str(self.pool))
+        return self._prefix
 
     @property
     def inputs(self) -> list[str]:
         """The columns that are read."""
-        return [input_of(self.encoder), *(["segments"] if self.pool.tier else [])]
+        return [self._input, *(["segments"] if self.pool.tier else [])]
 
     @property
     def byte_rate(self) -> float:
         """Bytes of features per second of audio as they are stored, 0 where that depends on the text or the pooling."""
-        clock = self.encoder.clock
+        clock = self._clock
         if clock is None or self.pool.axis:
             return 0.0
         widths = sum(card.width for card in self.cards.values() if card.axis == "frame")
@@ -144,10 +147,10 @@ class Encode:
 
     def batch_size(self, dataset: Any) -> int:
         """Return how many rows are at most `BATCH_BYTES` (on a GPU `GPU_BATCH_BYTES`), all as long as the longest."""
-        clock, table = self.encoder.clock, dataset.data if isinstance(dataset, Dataset) and len(dataset) else None
+        clock, table = self._clock, dataset.data if isinstance(dataset, Dataset) and len(dataset) else None
         frame = sum(card.width for card in self.cards.values()) * np.dtype(self._kept).itemsize
-        if input_of(self.encoder) == "text":
-            row = frame * most_tokens(table, self.encoder.window)
+        if self._input == "text":
+            row = frame * most_tokens(table, self._window)
         elif clock is None:  # one row per utterance
             row = max(frame, WAVE_RATE * most_seconds(table))
         else:
@@ -165,7 +168,7 @@ class Encode:
         arrow = isinstance(batch, pa.Table)
         cells = [batch[name].to_pylist() if arrow else batch[name] for name in self.inputs]
         bounds = cells[1] if self.pool.tier else None
-        if input_of(self.encoder) == "audio":
+        if self._input == "audio":
             return Read([], [self._wave(cell, batch, row) for row, cell in enumerate(cells[0])], bounds)
         tokens = self.encoder.tokenize(cells[0])
         return Read(tokens, [text.ids for text in tokens], bounds)
@@ -238,24 +241,20 @@ class Encode:
 
     def _rows(self, layer: str, piece: Window) -> slice:
         """Return which rows of a window's matrix are kept."""
-        if self._whole(layer):
+        if layer in self._whole:
             return slice(0, 1)
         return slice(piece.skip, piece.skip + piece.frames)
 
-    def _whole(self, layer: str) -> bool:
-        return axis_of(self.encoder, layer) == "utterance"
-
     def _windows(self, length: int) -> list[Window]:
-        if self.encoder.clock is None:  # a text is one piece: the encoder has cut it
+        if self._clock is None:  # a text is one piece: the encoder has cut it
             return [Window(0, length, 0, length)] if length else []
-        overlap = getattr(self.encoder, "overlap", OVERLAP)
-        return windows(length, window=self.encoder.window, clock=self.encoder.clock, overlap=overlap)
+        return windows(length, window=self._window, clock=self._clock, overlap=self._overlap)
 
     def _stack(self, layer: str, parts: list[np.ndarray], segments: Sequence[Mapping[str, Any]]) -> np.ndarray:
         states = np.concatenate(parts) if parts else np.zeros((0, self.cards[layer].width), self._kept)
-        if self._whole(layer):  # of longer audio the mean of its windows
+        if layer in self._whole:  # of longer audio the mean of its windows
             return self._cast(utterance_mean(states), layer)
-        return self.pool(states, self.encoder.clock, segments)
+        return self.pool(states, self._clock, segments)
 
     def _wave(self, cell: Mapping[str, Any], batch: Any, row: int) -> np.ndarray:
         try:

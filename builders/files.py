@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fnmatch
 import io
 import logging
@@ -151,8 +152,10 @@ class Files:
             return Path(file.name) if isinstance(getattr(file, "raw", None), io.FileIO) else None
 
     def read_text(self, name: str, encoding: str = "utf-8-sig") -> str:
-        """Return a member's text; a byte order mark is dropped, bad bytes are replaced."""
-        return self.read(name).decode(encoding, "replace")
+        """Return a member's text; a byte order mark is dropped, or says that it is UTF-16; bad bytes are replaced."""
+        data = self.read(name)
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as Praat writes what is not ASCII
+        return data.decode("utf-16" if wide else encoding, "replace")
 
     def lines(self, name: str, encoding: str = "utf-8-sig") -> Iterator[str]:
         """Yield a member's lines without their ends and without empty ones."""

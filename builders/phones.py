@@ -23,11 +23,12 @@ TIMIT61 = {
     "nx": "n", "pau": "sil", "pcl": "sil", "q": None, "tcl": "sil", "ux": "uw", "zh": "sh",
 }  # fmt: skip
 
-# CMU dictionary and Montreal Forced Aligner; stress digits are stripped before the look-up. spn: spoken noise.
+# CMU dictionary and Montreal Forced Aligner; stress digits are stripped before the look-up. spn: spoken noise; oov: a
+# word that the dictionary of an alignment lacked.
 # Sphinx writes noises and filled pauses between plus signs.
 ARPABET = {
-    "ao": "aa", "zh": "sh", "sp": "sil", "spn": None, "": "sil", "+spn+": None, "+nsn+": None, "+breath+": None,
-    "+cough+": None, "+noise+": None, "+smack+": None, "+uh+": None, "+um+": None,
+    "ao": "aa", "zh": "sh", "sp": "sil", "spn": None, "oov": None, "": "sil", "+spn+": None, "+nsn+": None,
+    "+breath+": None, "+cough+": None, "+noise+": None, "+smack+": None, "+uh+": None, "+um+": None,
 }  # fmt: skip
 
 # IPA names of espeak-ng's English accents, without stress marks; every label folds by its sound, not by

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from praatio.utilities import textgrid_io
@@ -9,6 +10,9 @@ from praatio.utilities.errors import PraatioException
 
 from builders.errors import CorpusError
 from builders.schema import Segment
+
+# 1.2e-05: a time as some programs write it, and praatio does not read it
+POWER = re.compile(r"(?m)(?<!\S)\d+(?:\.\d+)?[eE][-+]?\d+(?=\s*$)")
 
 
 def read_textgrid(text: str, name: str, tiers: Mapping[str, str]) -> list[Segment]:
@@ -29,7 +33,8 @@ def read_textgrid(text: str, name: str, tiers: Mapping[str, str]) -> list[Segmen
         If the text is no TextGrid.
     """
     try:
-        parsed = textgrid_io.parseTextgridStr(text, includeEmptyIntervals=True)
+        plain = POWER.sub(lambda found: f"{float(found[0]):.12f}", text)
+        parsed = textgrid_io.parseTextgridStr(plain, includeEmptyIntervals=True)
         return [
             Segment(tiers[tier["name"]], float(entry.start), float(entry.end), entry.label)
             for tier in parsed["tiers"]

@@ -163,4 +163,5 @@ def timed(tokens: Iterable[Token], start: float = 0.0, end: float = float("inf")
         if token.start is None or token.end is None or token.punctuation:
             continue
         first, last = (round(min(max(time, start), end) - start, 6) for time in (token.start, token.end))
-        yield Segment("words" if token.kind == "w" else "events", first, last, token.label)
+        if last > first:  # not what lies outside the row, nor what ends before it begins
+            yield Segment("words" if token.kind == "w" else "events", first, last, token.label)

@@ -28,7 +28,8 @@ TABLES = {"train": "train", "validation": "dev", "test": "test"}
 # Tables that overlap with the splits, and with each other where they are of several releases.
 BUCKETS = {"validated": "at least two votes, most of them up: the three splits and more",
            "invalidated": "voted down", "other": "not enough votes yet"}  # fmt: skip
-FLAT = rf"(?i)cv-corpus-[^/]*_({LOCALE})\.(?:tar|tgz|zip).*"  # an archive without a folder that tells its language
+# An archive without a folder that tells its language: cv-corpus-4_tr.tar, tr.tar.gz.
+FLAT = rf"(?:cv-corpus-[^/]*_)?({'|'.join(LOCALES)})\.(?:tar|tgz|zip).*"
 GENDERS = {
     "male": "male", "male_masculine": "male", "female": "female", "female_feminine": "female", "other": "other",
     "transgender": "other", "non-binary": "other", "intersex": "other",
@@ -93,12 +94,13 @@ class CommonVoice(CorpusBuilder):
 
     def utterances(self, files: Files, split: str) -> Iterator[Utterance]:
         """Yield the clips of a table, those of which there is no file included."""
-        flat = [source.path.name for source in files.sources if re.fullmatch(FLAT, source.path.name)]
-        if len(flat) > 1:
-            raise CorpusError(f"{', '.join(flat)} have no folders that tell them apart: pass one of them as data_dir")
+        flat = [source.path.name for source in files.sources if re.fullmatch(FLAT, source.path.name, re.IGNORECASE)]
         part = TABLES.get(split, split)
-        for table in list(files.match(TABLE.format(part=part))):
-            folder = re.search(rf"(?:^|/|cv-corpus-[^/]*_)({LOCALE})/$", table["folder"])
+        tables = list(files.match(TABLE.format(part=part)))
+        if len(flat) > 1 and not all(table["folder"] for table in tables):
+            raise CorpusError(f"{', '.join(flat)} have no folders that tell them apart: pass one of them as data_dir")
+        for table in tables:
+            folder = language_of(table["folder"], files.path.name)
             if folder and self.config.locale and folder[1] != self.config.locale:
                 continue
             shards = self._shards(files, table["folder"], part)
@@ -119,7 +121,7 @@ class CommonVoice(CorpusBuilder):
     def _locale(self, cells: dict[str, str], folder: re.Match[str] | None, flat: list[str]) -> str | None:
         """Return the language of a clip: from its row, its name, the configuration, its folder, its archive."""
         named = re.match(rf"common_voice_({LOCALE})_", cells["path"])
-        archive = re.fullmatch(FLAT, flat[0]) if flat else None
+        archive = re.fullmatch(FLAT, flat[0], re.IGNORECASE) if len(flat) == 1 else None
         found = [named, folder, archive]
         known = [cells.get("locale"), named and named[1], self.config.locale, *(match and match[1] for match in found)]
         return next(filter(None, known), None)
@@ -132,6 +134,14 @@ class CommonVoice(CorpusBuilder):
         tables = files.match(rf"(?:.*/)?(?P<locale>{LOCALE})/(?:validated|train)\.tsv")
         locales = [self.config.locale] if self.config.locale else [table["locale"] for table in tables]
         return release[1] if release else "", locales[0] if len(set(locales)) == 1 else ""
+
+
+def language_of(folder: str, corpus: str) -> re.Match[str] | None:
+    """Return what the folder of a table says of its language, given the name of the corpus' own folder."""
+    found = re.search(rf"(?:^|/|cv-corpus-[^/]*_)({LOCALE})/$", folder)
+    if found is None or folder == "cv/" == f"{corpus}/":  # Chuvash, or Common Voice
+        return None
+    return found if found[1] in LOCALES or "cv-corpus-" in folder else None
 
 
 def clip(cells: dict[str, str], locale: str | None, shards: Shards) -> Utterance:

@@ -52,7 +52,7 @@ class Musan(CorpusBuilder):
         access="MUSAN downloads itself (11 GB); or fetch https://www.openslr.org/resources/17/musan.tar.gz and pass "
         "data_dir=<its folder, the archive or what it holds>",
         citation="Snyder, D., Chen, G., Povey, D. (2015). MUSAN: A Music, Speech, and Noise Corpus. arXiv:1510.08484.",
-        root=rf"^(?:.*?/)??(?={SOURCES}/(?:[^/]+/)?[^/]+$)",
+        root=rf"^(?:.*?/)??(?={SOURCES}/(?:[^/]+/\d+\.(?:wav|flac)|[^/]+)$)",
         download="https://www.openslr.org/resources/17/",
         archives=(Archive("musan.tar.gz", 11_086_114_085, "0c472d4fc0c5141eca47ad1ffeb2a7df"),),
         archive_patterns=("musan*",),

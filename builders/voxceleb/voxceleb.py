@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from datasets import List, Value
 
 from builders.corpus import Archive, CorpusBuilder, CorpusConfig, Expected, Facts
+from builders.errors import CorpusError
 from builders.files import Files
 from builders.listing import Utterance
 
@@ -97,15 +98,26 @@ class VoxCeleb(CorpusBuilder):
 
 
 def find_audio(files: Files, corpus: str, speakers: dict[str, dict[str, str]]) -> Iterator[dict[str, str]]:
-    """Yield what the paths of the recordings say; an m4a that somebody made a wav of is left to it."""
+    """Yield what the paths of the recordings say; where somebody made a wav of an m4a, that is the recording."""
     for found in files.match(BELOW.format(number=NUMBER[corpus])):
-        copy = found[0].removesuffix("m4a") + "wav"
-        if found["kind"] == "wav" or not (copy in files or copy.replace("aac/", "wav/", 1) in files):
-            yield {**found.groupdict(default=""), "member": found[0]}
+        path = {**found.groupdict(default=""), "member": found[0]}
+        if path["kind"] == "m4a" and any(name in files for name in copies(path)):
+            continue
+        if path["kind"] == "wav" and corpus == "voxceleb2" and not path["part"]:
+            original = next((name for name in copies(path) if name in files), "")
+            path["part"] = original.split("/")[0].replace("aac", "test")  # aac/: see `part_of`
+        yield path
     ids = {known["name"]: speaker for speaker, known in speakers.items() if "name" in known}
     for found in files.match(OLD) if corpus == "voxceleb1" else ():
         speaker = ids.get(found["name"], found["name"])
         yield {"part": "", **found.groupdict(), "speaker": speaker, "member": found[0]}
+
+
+def copies(path: Mapping[str, str]) -> list[str]:
+    """Return where the recording can lie in the other format: in the same folder, or in those of the zips."""
+    folder, suffix = {"wav": ("aac", "m4a"), "m4a": ("wav", "wav")}[path["kind"]]
+    tail = f"{folder}/{path['speaker']}/{path['video']}/{path['utterance']}.{suffix}"
+    return [f"{path['member'][:-3]}{suffix}", *(f"{part}{tail}" for part in ("dev/", "test/", ""))]
 
 
 def part_of(path: dict[str, str], speakers: dict[str, dict[str, str]]) -> str:
@@ -115,6 +127,11 @@ def part_of(path: dict[str, str], speakers: dict[str, dict[str, str]]) -> str:
         return part
     if path["speaker"].startswith("id1"):
         return "test" if int(path["speaker"][2:]) in TEST_SPEAKERS else "dev"
+    if path["speaker"].startswith("id0") and path["kind"] == "wav":
+        raise CorpusError(
+            f"{path['member']}: neither a folder nor vox2_meta.csv says whether this is of the development or the test "
+            "set: put vox2_meta.csv beside it"
+        )
     # The zip of VoxCeleb 2's test set has no folder before aac/. Old names of VoxCeleb 1: those in E are the test set.
     return "test" if path["speaker"].startswith(("id0", "E")) else "dev"
 

@@ -8,9 +8,11 @@ import pytest
 from datasets import load_dataset
 
 import builders  # noqa: F401  registers
+from builders.ami.ami import timed
 from builders.ami.meetings import described, split_of
 from builders.audio import decode
 from builders.errors import CorpusError
+from builders.nxt import Token
 from builders.rttm import read_rttm
 from tests.corpora import ami
 from tests.corpora.archives import SUFFIXES, pack
@@ -289,3 +291,9 @@ def test_turns_of_a_real_meeting_come_back(shared_data, tmp_path):
     assert sorted(tier(row, "speakers")) == expected
     assert sorted((start, end, name, name) for start, end, _, name in tier(row, "words")) == expected
     assert row["num_speakers"] == 4
+
+
+def test_words_outside_a_turn_or_without_length_have_no_segment():
+    times = {"before": (1.0, 1.2), "cut": (1.9, 2.5), "reversed": (3.0, 2.5), "too": (3.9, 4.2), "behind": (5.0, 5.2)}
+    tokens = [Token("", "w", start, end, word, False) for word, (start, end) in times.items()]
+    assert [(s.start, s.end, s.label) for s in timed(tokens, 2.0, 4.0)] == [(0.0, 0.5, "cut"), (1.9, 2.0, "too")]

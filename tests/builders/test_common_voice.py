@@ -170,6 +170,34 @@ def test_flat_archives_of_several_languages_are_told_apart(tmp_path):
     assert set(load(tmp_path, "cy")["train"]["id"]) == {"common_voice_cy_17341258", "common_voice_cy_17341259"}
 
 
+def test_archives_named_by_their_language_only(tmp_path):
+    for locale in ("tr", "cy"):
+        top = common_voice.write(tmp_path / locale, "4-2019-12-10", locale)
+        shutil.make_archive(str(tmp_path / "d" / locale), "gztar", top)
+    with pytest.raises(CorpusError, match=r"cy\.tar\.gz, tr\.tar\.gz have no folders that tell them apart"):
+        load(tmp_path / "d")
+    (row,) = load(tmp_path / "d" / "tr.tar.gz")["validation"]
+    assert (row["language"], row["locale"]) == ("tr", "tr")
+
+
+def test_archives_named_by_their_language_with_folders_inside(tmp_path):
+    for locale in ("tr", "cy"):
+        top = common_voice.write(tmp_path / locale, locale=locale)
+        inside = top.relative_to(tmp_path / locale).parts[0]
+        shutil.make_archive(str(tmp_path / "d" / locale), "gztar", tmp_path / locale, inside)
+    assert {row["language"] for row in load(tmp_path / "d")["train"]} == {"tr", "cy"}
+
+
+@pytest.mark.parametrize(("name", "language"), [("cv", None), ("tmp", None), ("tr", "tr")])
+def test_name_of_a_flat_folder_is_a_language_only_if_it_can_be(tmp_path, name, language):
+    top = common_voice.write(tmp_path / "made", "1")  # names of clips are hashes, the tables have no column locale
+    shutil.copytree(top, tmp_path / name)
+    (row,) = load(tmp_path / name)["validation"]
+    assert row["language"] == language
+    if name != "tmp":
+        assert len(load(tmp_path / name, "tr")["validation"]) == 1
+
+
 def test_delta_release_has_no_splits(tmp_path):
     top = common_voice.write(tmp_path, delta=True)
     assert len(load(top, "validated")["validated"]) == 5

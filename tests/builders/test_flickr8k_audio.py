@@ -78,6 +78,7 @@ def test_alignment(tmp_path):
     assert row["text"].startswith("A child in a pink dress")  # not the transcript of the aligner
     other = found["1001773457_577c3a7d70_0"]
     assert (spans(other, "words"), spans(other, "phones")) == ([(0.0, 0.05, "A")], [(0.0, 0.05, "oov")])
+    assert fold("oov", "arpabet") is None  # a word that the aligner did not know is no phone
     assert other["fully_aligned"] is False
     assert (found["renamed_3"]["fully_aligned"], found["renamed_3"]["segments"]) == (None, [])
 

@@ -156,6 +156,12 @@ def test_folders_and_archives_give_the_same_rows(top, tmp_path):
     assert load(top / "music") == music
 
 
+@pytest.mark.parametrize("name", ["noise", "speech", "music"])
+def test_the_corpus_own_folder_has_the_name_of_a_category(tmp_path, name):
+    top = musan.write(tmp_path / "made")
+    assert sorted(load(top.rename(tmp_path / name))) == STEMS
+
+
 def test_folder_above_that_has_the_name_of_a_category(tmp_path):
     top = musan.write(tmp_path / "music")
     assert sorted(load(top.parent)) == STEMS

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from builders.errors import CorpusError
+from builders.files import Files
 from builders.schema import Segment
 from builders.textgrid import read_textgrid
 from tests.corpora.librispeech import long_textgrid, short_textgrid
@@ -29,6 +30,22 @@ def test_quotes_and_letters_beyond_ascii():
     text = long_textgrid({"words": ((0.0, 1.0, '""ça""'),)}, 1.0)
     (segment,) = read_textgrid(text, "x", {"words": "words"})
     assert "ça" in segment.label
+
+
+@pytest.mark.parametrize("write", [long_textgrid, short_textgrid])
+def test_times_with_a_power_of_ten(write):
+    text = write(TIERS, 1.5).replace("0.25", "2.5e-1")
+    assert "2.5e-1" in text
+    assert read_textgrid(text, "x", {"words": "words"}) == [
+        Segment("words", 0.0, 0.25, ""), Segment("words", 0.25, 1.5, "don't")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8", "utf-8-sig"])
+def test_encodings_that_praat_writes(tmp_path, encoding):
+    (tmp_path / "a.TextGrid").write_text(long_textgrid({"words": ((0.0, 1.0, "你好"),)}, 1.0), encoding=encoding)
+    text = Files(tmp_path, root="").read_text("a.TextGrid")
+    assert [segment.label for segment in read_textgrid(text, "a", {"words": "words"})] == ["你好"]
 
 
 @pytest.mark.parametrize("text", ["", "nothing", long_textgrid(TIERS, 1.5)[:300], 'File type = "ooTextFile"\n\n\n'])

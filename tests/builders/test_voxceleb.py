@@ -176,6 +176,31 @@ def test_wav_made_of_an_m4a_goes_before_it(two, place):
     assert row["audio_path"] == f"{place}/id00012/21Uxsk56VDQ/00001.wav"
 
 
+@pytest.mark.parametrize("table", [True, False])
+def test_wav_in_one_folder_for_all_goes_before_the_m4a_of_the_zips(two, table):
+    for path in ("id00012/21Uxsk56VDQ/00001", "id00017/01dfn2spqyE/00001"):
+        file = two / "wav" / f"{path}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(riff(voxceleb.samples_of(path)))
+    if not table:
+        (two / "vox2_meta.csv").unlink()
+    tables = load(two, "voxceleb2")
+    assert ids(tables) == EXPECTED["voxceleb2"]
+    assert sorted(row["audio_path"] for rows in tables.values() for row in rows) == [
+        "dev/aac/id00015/0fijmz4vTVU/00001.m4a",
+        "wav/id00012/21Uxsk56VDQ/00001.wav",
+        "wav/id00017/01dfn2spqyE/00001.wav",
+    ]
+
+
+def test_converted_voxceleb2_without_anything_that_tells_the_split(tmp_path):
+    file = tmp_path / "wav" / "id00012/21Uxsk56VDQ/00001.wav"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(riff(voxceleb.samples_of("id00012/21Uxsk56VDQ/00001")))
+    with pytest.raises(CorpusError, match=r"id00012/.* test set: put vox2_meta\.csv beside it"):
+        load(tmp_path, "voxceleb2")
+
+
 def test_first_release(tmp_path):
     tables = load(voxceleb.write_first_release(tmp_path))
     assert ids(tables) == {"train": ["id10001-1zcIwhmdeo4-0000001"], "test": ["id10270-x6uYqmx31kE-0000001"]}

@@ -22,7 +22,7 @@ from builders.phones import fold, phone_set
 from builders.schema import CORE, SAMPLING_RATE
 from builders.sound_events import category_names, names
 
-VERSION = 1  # raised when the same row begins to get another label
+VERSION = 2  # raised when the same row begins to get another label
 
 APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u2018\u02bc\u00b4`", "'"))
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # soft hyphen, joiners, marks of direction
@@ -41,6 +41,7 @@ STUTTERING = {
     # Judgements of the clip, not sounds in it: left out.
     "Unsure": None, "PoorAudioQuality": None, "DifficultToUnderstand": None,
 }  # fmt: skip
+SPOKEN = {"zh-hk": "yue"}  # a tag whose first part is not the language that one hears
 NOISES = ("noise", "music", "speech")
 F0_HOP = 160  # samples: the frames of log-mel features
 F0_RANGE = (60.0, 1_100.0)  # Hz: from a low voice to a soprano's c'''
@@ -109,8 +110,9 @@ def speaker(row: Mapping[str, Any]) -> str | None:
 
 
 def language(row: Mapping[str, Any]) -> str | None:
-    """Return the primary language subtag: ``zh`` of ``zh-CN``."""
-    return None if row["language"] is None else re.split("[-_]", row["language"])[0].lower()
+    """Return the primary language subtag: ``zh`` of ``zh-CN``; what is spoken in Hong Kong is Cantonese, ``yue``."""
+    tag = row["language"] and row["language"].replace("_", "-").lower()
+    return tag and SPOKEN.get(tag, tag.split("-")[0])
 
 
 def sung(row: Mapping[str, Any]) -> bool | None:

@@ -55,6 +55,8 @@ def align(dataset: Tables, *, num_proc: int | None = None) -> Tables:
     _check(dataset)
     if isinstance(dataset, IterableDataset):
         return dataset.with_format(None).map(Align(), batched=True, batch_size=BATCH_ROWS, features=dataset.features)
+    if not len(dataset):
+        return dataset
     made = alignments(dataset, num_proc=num_proc)
     _report(made)
     joined = concatenate_datasets([dataset.remove_columns("segments"), made.select_columns("segments")], axis=1)
@@ -66,13 +68,16 @@ def alignments(dataset: Dataset, *, num_proc: int | None = None) -> Dataset:
     _check(dataset)
     columns = [name for name in (*NEEDS, "language") if name in dataset.column_names]
     kept = {name: dataset.features[name] for name in ("id", "segments")}
+    found = Features({**kept, "skipped": Value("string")})
+    if not len(dataset):  # `map` gives an empty table back as it is
+        return Dataset.from_dict({name: [] for name in found}, features=found)
     rows = dataset.select_columns(columns).with_format(None)
     return rows.map(
         Align(reasons=True),
         batched=True,
         batch_size=BATCH_ROWS,
         remove_columns=[name for name in columns if name not in kept],
-        features=Features({**kept, "skipped": Value("string")}),
+        features=found,
         num_proc=num_proc,
         desc="Aligning",
     )

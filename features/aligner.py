@@ -41,9 +41,11 @@ def align_one(samples: np.ndarray, text: str | None) -> list[Segment]:
     Raises
     ------
     CannotAlignError
-        If the text has words that the dictionary lacks, or does not fit the audio.
+        If the text has words that the dictionary lacks, or does not fit the audio, or there is none.
     """
     words = spoken_words(text)
+    if not len(samples):
+        raise CannotAlignError("no audio")
     pcm = np.rint(samples * 32_768).clip(-32_768, 32_767).astype("<i2").tobytes()
     decoder = _decoder()
     try:

@@ -21,7 +21,8 @@ from datasets.distributed import split_dataset_by_node
 from datasets.features.features import Array2D
 
 from builders.audio import decode
-from features.columns import split
+from features.columns import scale_column, split
+from features.mlx_format import is_number
 
 LENGTH = "duration"
 
@@ -42,8 +43,8 @@ def batches(
     """Return padded batches of some columns; iterating over them is one epoch.
 
     A batch is a dictionary. A column of audio is ``(rows, samples)`` float32, one of features ``(rows, frames,
-    width)``, padded with zeros, with ``<column>_lengths`` (rows,) int32 and ``<column>_mask`` (rows, samples or
-    frames) bool beside it. A column of numbers is (rows,); any other is a list.
+    width)`` (of int8 multiplied by its scales: float32), padded with zeros, with ``<column>_lengths`` (rows,) int32
+    and ``<column>_mask`` (rows, samples or frames) bool beside it. A column of numbers is (rows,); any other is a list.
 
     Parameters
     ----------
@@ -62,12 +63,19 @@ def batches(
     Raises
     ------
     ValueError
-        If a column is missing.
+        If a column is missing, or there is no such rank or worker.
     """
-    return Batches(
+    if not (0 <= rank < world and 0 <= worker < workers and buffer > 0):
+        raise ValueError(
+            f"rank {rank} of {world}, worker {worker} of {workers}, buffer {buffer}: expected ranks and workers "
+            "counted from 0, and at least a row in the buffer"
+        )
+    made = Batches(
         split_dataset_by_node(dataset, rank * workers + worker, world * workers),
         columns, max_seconds=max_seconds, buffer=buffer, seed=seed, prefetch=prefetch,
     )  # fmt: skip
+    made.of |= {"rank": rank, "world": world, "worker": worker, "workers": workers}
+    return made
 
 
 class Batches:
@@ -90,7 +98,13 @@ class Batches:
         self.features = dataset.features
         self.columns, self.max_seconds, self.buffer, self.seed = list(columns), max_seconds, buffer, seed
         self.prefetch = prefetch
-        self._dataset = dataset.select_columns(list(dict.fromkeys([*columns, LENGTH])))
+        scales = [scale_column(name) for name in columns if getattr(self.features[name], "dtype", None) == "int8"]
+        lost = [name for name in scales if name not in present]
+        if lost:
+            raise ValueError(f"the table has features of int8 without {lost[0]!r}: keep the two together")
+        self._dataset = dataset.select_columns(list(dict.fromkeys([*columns, *scales, LENGTH])))
+        rows = len(dataset) if isinstance(dataset, Dataset) else None
+        self.of: dict[str, Any] = {"max_seconds": max_seconds, "buffer": buffer, "seed": seed, "rows": rows}
         self._state: dict[str, Any] = {"epoch": 0, "block": 0, "source": None, "batch": 0}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -106,12 +120,24 @@ class Batches:
         self._state = {"epoch": self._state["epoch"] + 1, "block": 0, "source": None, "batch": 0}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the loop is: behind the batch that it got last."""
-        return dict(self._state)
+        """Return where the loop is, behind the batch that it got last, and of which settings that is a place."""
+        return {**self._state, "of": self.of}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken: the next iteration yields the rest of that epoch."""
-        self._state = dict(state)
+        """Go on where `state` was taken: the next iteration yields the rest of that epoch.
+
+        Raises
+        ------
+        ValueError
+            If that was in the middle of an epoch with other settings: rows would be lost, others come twice.
+        """
+        place, begun = {name: state[name] for name in self._state}, state.get("of", {})
+        other = [
+            f"{name} was {begun.get(name)}, is {now} now" for name, now in self.of.items() if begun.get(name) != now
+        ]
+        if other and place["batch"]:
+            raise ValueError(f"{'; '.join(other)}: go on as the epoch was begun, or begin it again")
+        self._state = place
 
     def _taken(self, state: dict[str, Any], made: Future) -> dict[str, Any]:
         arrays = made.result()
@@ -129,7 +155,7 @@ class Batches:
             plan = self._plan(rows.column(LENGTH).to_numpy(), np.random.default_rng([self.seed, epoch, block]))
             for number, chosen in enumerate(plan):
                 if number >= used:
-                    yield {"epoch": epoch, "block": block, "source": begin, "batch": number + 1}, rows.take(chosen)
+                    yield {"epoch": epoch, "block": block, "source": begin, "batch": number + 1}, _some(rows, chosen)
             block, used = block + 1, 0
 
     def _plan(self, seconds: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
@@ -147,7 +173,9 @@ class Batches:
     def _collate(self, rows: pa.Table) -> dict[str, Any]:
         made: dict[str, Any] = {}
         for name in self.columns:
-            made.update(_cells(name, rows.column(name), self.features[name]))
+            scale = scale_column(name)
+            scales = rows.column(scale) if scale in rows.column_names else None
+            made.update(_cells(name, rows.column(name), self.features[name], scales))
         return made
 
 
@@ -183,19 +211,28 @@ class _Stream:
     def take(self, count: int) -> pa.Table:
         rows = [row for _, row in zip(range(count), self._rows, strict=False)]
         self._begin = self._dataset.state_dict()
-        return pa.concat_tables(rows).combine_chunks() if rows else pa.table({})
+        return pa.concat_tables(rows) if rows else pa.table({})
 
 
 def _source(dataset: Dataset | IterableDataset, epoch: int, state: Any) -> _Rows | _Stream:
     return _Stream(dataset, epoch, state) if isinstance(dataset, IterableDataset) else _Rows(dataset, state)
 
 
-def _cells(name: str, column: pa.ChunkedArray, feature: Any) -> dict[str, Any]:
+def _some(rows: pa.Table, chosen: np.ndarray) -> pa.Table:
+    # `take` joins all chunks of a column first: that costs a copy of the block, and fails beyond 2 GB of audio.
+    return pa.concat_tables([rows.slice(row, 1) for row in chosen.tolist()])
+
+
+def _cells(name: str, column: pa.ChunkedArray, feature: Any, scales: pa.ChunkedArray | None) -> dict[str, Any]:
     if isinstance(feature, Audio):
         return _padded(name, [decode(cell) for cell in column.to_pylist()])
     if isinstance(feature, Array2D):
-        return _padded(name, [part for chunk in column.chunks for part in split(chunk, feature.shape[1])])
-    if not pa.types.is_nested(column.type) and not pa.types.is_string(column.type) and not column.null_count:
+        parts = [part for chunk in column.chunks for part in split(chunk, feature.shape[1])]
+        if feature.dtype == "int8" and scales is not None:
+            each = [part for chunk in scales.chunks for part in split(chunk, 1)]
+            parts = [part * scale for part, scale in zip(parts, each, strict=True)]
+        return _padded(name, parts)
+    if is_number(column.type) and not column.null_count:
         return {name: column.to_numpy()}
     return {name: column.to_pylist()}
 

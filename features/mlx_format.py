@@ -50,7 +50,7 @@ def _column(column: pa.ChunkedArray) -> Any:
     kind = column.type
     if isinstance(kind, Array2DExtensionType):
         return [_array(matrix) for chunk in column.chunks for matrix in split(chunk, kind.shape[1])]
-    if _is_number(kind) and not column.null_count:
+    if is_number(kind) and not column.null_count:
         return _array(column.to_numpy())
     return [_tensor(value) for value in column.to_pylist()]
 
@@ -84,7 +84,8 @@ def _array(values: np.ndarray) -> mx.array:
     return mx.array(values.astype(np.float32) if values.dtype == np.float64 else values)
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Return whether a column of this type holds numbers or truth values."""
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
 
 

@@ -78,8 +78,9 @@ def test_two_of_three_listeners():
 
 
 def test_primary_language():
-    assert [labels.language({"language": code}) for code in ("zh-CN", "de", "nan-tw", None)] == [
+    assert [labels.language({"language": code}) for code in ("zh-CN", "zh-HK", "de", "nan-tw", None)] == [
         "zh",
+        "yue",
         "de",
         "nan",
         None,

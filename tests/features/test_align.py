@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset
+from datasets import Dataset, DatasetDict, Features, concatenate_datasets, load_dataset
 
 import builders  # noqa: F401  makes builders/... loadable
 from builders.audio import decode, encode
 from builders.phones import CLASSES39, fold
-from builders.schema import manifest_features
+from builders.schema import CORE, manifest_features
 from features.align import align, alignments
 from features.align_score import phone_agreement, word_agreement
 from features.aligner import BORDER, CannotAlignError, _segments, align_one, spoken_words
@@ -288,3 +288,11 @@ def test_boundaries_of_timit(shared_data):
 @pytest.mark.slow
 def test_boundaries_of_the_whole_sample(shared_data):
     check_quality(gold_and_ours(shared_data("timit_nltk_sample"), slice(None)), slack=0.0)
+
+
+def test_tables_and_utterances_without_anything_to_align():
+    empty = Dataset.from_dict({name: [] for name in CORE}, features=Features(CORE))
+    assert align(empty).features == empty.features
+    assert alignments(empty).column_names == ["id", "segments", "skipped"]
+    with pytest.raises(CannotAlignError, match="no audio"):
+        align_one(np.zeros(0, np.float32), "yes")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import deque
+from dataclasses import replace
 
 import mlx.core as mx
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import Audio, Dataset, Features, Value, load_dataset
 
@@ -16,7 +19,7 @@ import features
 from builders.audio import decode, encode
 from features.card import FeatureCard
 from features.clock import FrameClock
-from features.columns import to_arrow
+from features.columns import column_types, to_arrow, to_arrows
 from tests.corpora.sound import noise
 
 ROWS = 57
@@ -166,3 +169,67 @@ def test_nodes_and_workers_share_the_rows(source, table, parts):
 def test_a_missing_column(source):
     with pytest.raises(ValueError, match="no column 'words'"):
         features.batches(source, ["words"], max_seconds=1.0)
+
+
+@pytest.mark.parametrize("changed", [{"max_seconds": 1.0}, {"buffer": 10}, {"seed": 1}, {"world": 2}])
+def test_a_place_in_an_epoch_is_one_of_its_settings_only(table, changed):
+    settings = {"max_seconds": 2.0, "buffer": 20, "seed": 0}
+    loop = features.batches(table, ["id"], **settings)
+    running = iter(loop)
+    next(running)
+    state = json.loads(json.dumps(loop.state_dict()))
+    other = features.batches(table, ["id"], **{**settings, **changed})
+    (name,) = changed
+    with pytest.raises(ValueError, match=rf"{name} was .*, is {changed[name]} now.*begin it again"):
+        other.load_state_dict(state)
+    deque(running, maxlen=0)
+    other.load_state_dict(loop.state_dict())  # where an epoch begins all settings do
+    assert other.state_dict()["epoch"] == 1
+
+
+def test_a_place_in_a_table_is_none_in_a_stream(table, parquet):
+    both = forms(table, parquet)
+    loop = features.batches(both["map"], ["id"], max_seconds=2.0)
+    next(iter(loop))
+    with pytest.raises(ValueError, match=r"rows was 57, is None now"):
+        features.batches(both["stream"], ["id"], max_seconds=2.0).load_state_dict(loop.state_dict())
+
+
+@pytest.mark.parametrize("wrong", [{"rank": 2, "world": 2}, {"rank": -1}, {"worker": 1}, {"buffer": 0}])
+def test_ranks_that_there_are_not(source, wrong):
+    with pytest.raises(ValueError, match="expected ranks and workers counted from 0"):
+        features.batches(source, ["id"], max_seconds=2.0, **wrong)
+
+
+def test_a_block_may_hold_more_than_arrow_puts_into_one_array(monkeypatch):
+    # 70 recordings of 32 MB: offsets of one array of bytes end at 2 GB
+    audio = {"bytes": bytes(32_000_000), "path": "a.flac"}
+    kinds = Features({"audio": Audio(16_000, decode=False), "duration": Value("float64")})
+    one = Dataset(pa.table([[audio], [1.0]], schema=kinds.arrow_schema))
+    table = Dataset(pa.concat_tables([one.data.table] * 70))
+    monkeypatch.setattr("features.batches.decode", lambda cell: np.zeros(len(cell["bytes"]) // 10**6, np.float32))
+    made = list(features.batches(table, ["audio"], max_seconds=1, prefetch=1))
+    assert sum(len(batch["audio"]) for batch in made) == 70
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.binary(), pa.date32()])
+def test_what_is_no_number_is_a_list(kind, tmp_path):
+    values = pa.array(["a", "b"]) if kind != pa.date32() else pa.array([1, 2], pa.int32())
+    pq.write_table(pa.table({"x": values.cast(kind), "duration": [1.0, 1.0]}), tmp_path / "a.parquet")
+    stream = load_dataset("parquet", data_files=str(tmp_path / "a.parquet"), split="train", streaming=True)
+    (batch,) = features.batches(stream, ["x"], max_seconds=9)
+    assert sorted(batch["x"]) == sorted(pa.array(values).cast(kind).to_pylist())
+
+
+def test_features_of_int8_are_multiplied_by_their_scales():
+    card = replace(CARD, dtype="int8")
+    values = [np.random.RandomState(row).randn(4 + row, 3).astype(np.float32) * 10.0**row for row in range(3)]
+    columns = to_arrows(values, card)
+    kinds = Features({"duration": Value("float64"), **column_types(card)})
+    table = Dataset(pa.table({"duration": [1.0] * 3, **columns}).cast(kinds.arrow_schema))
+    (batch,) = features.batches(table, ["toy.x"], max_seconds=99)
+    for found, length in zip(np.asarray(batch["toy.x"]), np.asarray(batch["toy.x_lengths"]), strict=True):
+        wanted = values[length - 4]
+        np.testing.assert_allclose(found[:length], wanted, atol=np.abs(wanted).max() / 250)
+    with pytest.raises(ValueError, match=r"int8 without 'toy\.x\.scale': keep the two together"):
+        features.batches(table.remove_columns("toy.x.scale"), ["toy.x"], max_seconds=99)

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.run(options) or 0
     except (CorpusError, ValueError) as error:  # ValueError: what `datasets` says of a configuration or option
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # an --out that cannot be made, a disk that fails
+        print(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: nothing half-written is left, the same command starts again", file=sys.stderr)
@@ -143,6 +147,8 @@ def run_load(options: argparse.Namespace) -> int:
     """Make the table, print what is in it, write it where asked."""
     if options.out and options.out.exists():
         raise CorpusError(f"{options.out} exists already: remove it or choose another --out")
+    if options.out:
+        make_room(options.out)
     builder, table = load(options, max_bad=options.max_bad)
     print(summary(builder, table))
     if options.split and options.split not in table:
@@ -232,6 +238,14 @@ def summary(builder: CorpusBuilder, table: DatasetDict) -> str:
 def quarantined(builder: CorpusBuilder, table: DatasetDict) -> list[Path]:
     """Return the quarantine files of the splits that have one."""
     return [path for split in table if (path := builder.quarantine_file(split)).exists()]
+
+
+def make_room(out: Path) -> None:
+    """Make the folder that a table goes into: that it cannot be made is said before the work."""
+    with suppress(OSError):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    if not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
+        raise CorpusError(f"{out} can't be written: {out.parent} is no folder to write to, choose another --out")
 
 
 def save(table: DatasetDict, out: Path) -> None:

@@ -11,8 +11,10 @@ import atexit
 import ctypes
 import io
 import logging
+import lzma
 import os
 import stat
+import struct
 import tarfile
 import weakref
 import zipfile
@@ -23,10 +25,12 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from builders.cache import cache_dir, digest, writing
 from builders.compression import Bzip2, Gzip
-from builders.errors import CorpusError, MemberError
+from builders.damage import DAMAGE, Guarded, unreadable
+from builders.errors import CorpusError
 from builders.parts import Joined, first_part, parts_of
 from builders.split_zip import place_members
 from builders.tar_parts import Header, Window
+from builders.walk import walk
 
 logger = logging.getLogger(__name__)
 
@@ -116,11 +120,6 @@ def admitted(name: str, where: Path) -> bool:
     return bool(parts) and not (parts[-1].startswith("._") or parts[-1] == ".DS_Store" or "__MACOSX" in parts)
 
 
-def unreadable(name: str, error: Exception) -> MemberError:
-    """Return the error of a file that can't be read while the others can."""
-    return MemberError(f"{name} cannot be read ({error}): fetch or extract it again")
-
-
 def printable(name: str) -> str:
     """Return the name with bytes that are not UTF-8 replaced, so that it can be stored."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -140,7 +139,7 @@ def chunks(source: Source, member: Member) -> Iterator[bytes]:
             while data := file.read(CHUNK):
                 count += len(data)
                 yield data
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+    except DAMAGE as error:
         raise unreadable(f"{source.path.name}: {member.name}", error) from None
     if count != member.size:
         raise unreadable(f"{source.path.name}: {member.name}", EOFError(f"{count} of {member.size} bytes"))
@@ -154,11 +153,12 @@ class Folder:
 
     def fingerprint(self) -> str:
         """Return a hash of every file's name, size and modification time."""
-        return digest((relative, status.st_size, status.st_mtime_ns) for relative, status in self._walk())
+        found = walk(self.path)
+        return digest((relative, status.st_size, status.st_mtime_ns) for relative, status in found)
 
     def scan(self) -> Iterator[Member]:
         """Yield the files in the order of their names."""
-        for position, (relative, status) in enumerate(self._walk()):
+        for position, (relative, status) in enumerate(walk(self.path, logging.DEBUG)):  # `fingerprint` warns
             if admitted(relative, self.path):
                 yield Member(printable(relative), os.fsencode(relative), status.st_size, position)
 
@@ -173,23 +173,6 @@ class Folder:
 
     def close(self) -> None:
         """Do nothing: a folder holds no handle."""
-
-    def _walk(self) -> Iterator[tuple[str, os.stat_result]]:
-        yield from _walk(self.path, "", ())
-
-
-def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, os.stat_result]]:
-    here = folder.stat()
-    if (here.st_dev, here.st_ino) in above:  # a link back to where we came from
-        return
-    above = (*above, (here.st_dev, here.st_ino))
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
-    for entry in ordered:
-        if entry.is_dir():
-            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", above)
-        elif entry.is_file():  # a broken link is neither
-            yield f"{prefix}{entry.name}", entry.stat()
 
 
 class _Archive:
@@ -344,11 +327,14 @@ class Zip(_Archive):
             yield Member(info.filename, info.filename.encode(), info.file_size, info.header_offset)
 
     def open(self, member: Member) -> BinaryIO:
-        """Read the member into memory, with its checksum checked."""
+        """Read the member into memory, with its checksum checked; a larger one is unpacked as it is read."""
+        name = f"{self.path.name}: {member.name}"
         try:
+            if member.size > IN_MEMORY:
+                return io.BufferedReader(Guarded(self.stream(member), name), CHUNK)
             return io.BytesIO(self._opened().read(member.path.decode()))
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise unreadable(f"{self.path.name}: {member.name}", error) from None
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
+            raise unreadable(name, error) from None
         except RuntimeError as error:  # encrypted, or compressed by a method of its own
             raise CorpusError(f"{self.path} can't be read ({error}): unpack it and pass the folder") from None
 
@@ -361,8 +347,10 @@ class Zip(_Archive):
             handle = zipfile.ZipFile(self._whole() or self.path)
             if not first_part(self.path):
                 place_members(handle, [part.stat().st_size for part in parts_of(self.path)])
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, ValueError, struct.error) as error:  # ValueError: a name that is not UTF-8
             raise self._damaged(error) from None
+        except NotImplementedError as error:
+            raise CorpusError(f"{self.path} can't be read ({error}): unpack it and pass the folder") from None
         return handle
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -298,6 +299,8 @@ def _open(file: BinaryIO) -> sf.SoundFile:
 
 def _span(rate: int, frames: int, start: float, end: float | None) -> tuple[int, int]:
     """Return the frames of a part of the file."""
+    if not all(math.isfinite(time) for time in (start, end or 0.0)):
+        raise AudioError(f"the part from {start} s to {end} s: times that are not finite numbers")
     last = frames if end is None else min(round(end * rate), frames)
     return round(start * rate), last
 

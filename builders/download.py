@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from filelock import FileLock, Timeout
 from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.file_download import http_get
 
+from builders.cache import cache_dir, digest
 from builders.errors import CorpusError
 
 logger = logging.getLogger(__name__)
@@ -48,7 +51,7 @@ def fetch(archives: Sequence[Archive], folder: Path) -> Path:
     """Fetch archives that are not in `folder` yet and return the folder.
 
     An interrupted download goes on where it was; a file gets its name when it is whole and its
-    checksum is right.
+    checksum is right. What another process fetches is waited for.
 
     Raises
     ------
@@ -81,13 +84,33 @@ def _try(archive: Archive, final: Path) -> None:
 def _fetch(archive: Archive, final: Path) -> None:
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.with_name(f"{final.name}.part")
-    try:
-        _download(archive, part, final)
-    finally:
-        if part.exists() and not part.stat().st_size and archive.size != 0:
-            part.unlink()
-    _check(archive, part)
-    part.replace(final)
+    with _alone(final):
+        if final.exists():  # another process was fetching it
+            return
+        try:
+            _download(archive, part, final)
+        finally:
+            if part.exists() and not part.stat().st_size and archive.size != 0:
+                part.unlink()
+        _check(archive, part)
+        part.replace(final)
+
+
+@contextmanager
+def _alone(final: Path) -> Iterator[None]:
+    """Keep others from fetching a file meanwhile: two that append to one part leave what is neither's."""
+    # Not beside the file: the folder of downloads is read as a corpus.
+    with ExitStack() as held:
+        try:
+            lock = FileLock(cache_dir("locks") / digest(["download", str(final.resolve())]))
+            try:
+                held.enter_context(lock.acquire(timeout=0))
+            except Timeout:
+                logger.warning("%s is being fetched by another process: waiting for it", final.name)
+                held.enter_context(lock.acquire())
+        except (OSError, NotImplementedError):  # a disk without locks
+            pass
+        yield
 
 
 def _download(archive: Archive, part: Path, final: Path) -> None:

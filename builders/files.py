@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 
 from tqdm.auto import tqdm
 
-from builders.archives import Member, Source, archive_suffix, open_source, unreadable
+from builders.archives import Member, Source, archive_suffix, open_source
 from builders.cache import cache_dir, digest, writing
+from builders.damage import DAMAGE, unreadable
 from builders.errors import CorpusError
 from builders.nested import Nested
 from builders.parquet import Shards
@@ -134,7 +135,7 @@ class Files:
         Raises
         ------
         MemberError
-            If it cannot be read, or is larger than any recording.
+            If it cannot be read, does not have its size, or is larger than any recording.
         """
         place = self.place(name)
         if place is not None and place[2] > LARGEST:
@@ -142,9 +143,13 @@ class Files:
             raise unreadable(name, error)
         with self.open(name) as file:
             try:
-                return file.read()
-            except OSError as error:  # a bad block, a network disk that went away
+                data = file.read()
+            except DAMAGE as error:  # a bad block, a network disk that went away, a packed archive that is damaged
                 raise unreadable(name, error) from None
+        # What lies in Parquet shards is listed with the average of its rows.
+        if place is not None and len(data) != place[2] and not isinstance(self.sources[place[0]], Shards):
+            raise unreadable(name, EOFError(f"{len(data)} of {place[2]} bytes"))
+        return data
 
     def on_disk(self, name: str) -> Path | None:
         """Return where a member is a file of its own, None if it lies in an archive."""
@@ -160,7 +165,10 @@ class Files:
     def lines(self, name: str, encoding: str = "utf-8-sig") -> Iterator[str]:
         """Yield a member's lines without their ends and without empty ones."""
         with io.TextIOWrapper(self.open(name), encoding=encoding, errors="replace") as text:
-            yield from (stripped for line in text if (stripped := line.rstrip("\r\n")))
+            try:
+                yield from (stripped for line in text if (stripped := line.rstrip("\r\n")))
+            except DAMAGE as error:
+                raise unreadable(name, error) from None
 
     def summary(self) -> str:
         """Say in a few words what is there, for messages."""

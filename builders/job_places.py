@@ -20,7 +20,9 @@ from datasets import Dataset, IterableDataset, load_dataset, load_dataset_builde
 
 from builders.errors import CorpusError
 from builders.ledger import FOLDER
+from builders.push import card_fields
 from builders.register import PREFIX, builder_class
+from builders.shard_files import SHARD
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
 
@@ -151,16 +153,39 @@ def _at(root: Path, source: Source, config: str, default: str, first: str, optio
 
 
 def is_prepared(folder: Path) -> bool:
-    """Return whether a folder holds a finished output of `python -m builders prepare`."""
-    return (folder / "README.md").exists() and next(folder.glob("data/*-of-*.parquet"), None) is not None
+    """Return whether a folder holds a finished output of `python -m builders prepare`.
+
+    Raises
+    ------
+    CorpusError
+        If it has the card of one, but not all of the shards.
+    """
+    return (folder / "README.md").exists() and bool(_shards(folder))
 
 
 def _shards(folder: Path) -> dict[str, list[str]]:
     """Return the files of each split of a prepared data set."""
     found: dict[str, list[str]] = {}
+    counts: dict[str, set[int]] = {}
     for path in sorted(folder.glob("data/*-of-*.parquet")):
-        found.setdefault(path.name.rsplit("-", 3)[0], []).append(str(path))
+        if shard := SHARD.fullmatch(f"data/{path.name}"):
+            found.setdefault(shard["split"], []).append(str(path))
+            counts.setdefault(shard["split"], set()).add(int(shard["count"]))
+    for split, paths in found.items():
+        if counts[split] != {len(paths)}:
+            expected = " and ".join(map(str, sorted(counts[split])))
+            raise CorpusError(f"{folder} has {len(paths)} shards of {split}, expected {expected}: copy it whole, or "
+                              "prepare it again into an empty folder")  # fmt: skip
+    lost = [split for split in _promised(folder) if found and split not in found]
+    if lost:
+        raise CorpusError(f"{folder} has no shards of {lost[0]}, which its card names: copy it whole")
     return found
+
+
+def _promised(folder: Path) -> list[str]:
+    """Return the splits that the card of a data set names."""
+    info = card_fields(folder).get("dataset_info")
+    return [split["name"] for split in info.get("splits", [])] if isinstance(info, dict) else []
 
 
 def _raw(root: Path, name: str) -> Path | None:

@@ -28,12 +28,13 @@ from builders.ledger import Ledger
 from builders.lengths import measuring
 from builders.listing import Shard, batches, shards, weights
 from builders.manifest_forms import FORMS, label_columns
-from builders.materialise import Shelf, differ_by_case
+from builders.materialise import Shelf, claim, differ_by_case
 from builders.options import QUARANTINED, call, corpus_options
 from builders.quarantine import check_all
 from builders.shard_files import shard_name
 
 MANIFEST_VERSION = 1  # raised when the same corpus begins to give other lines
+AUDIO_FROM = ("corpus", "configuration", "files", "machinery")  # of a run's identity, what its audio depends on
 SUFFIX = ".jsonl"
 
 
@@ -133,7 +134,8 @@ def write_manifest(
     Raises
     ------
     CorpusError
-        If there is such a file already, or a form that refers to files meets an archive and `audio` is not given.
+        If there is such a file already, the audio of another corpus or copy is where this one's would go, or a form
+        that refers to files meets an archive and `audio` is not given.
     TooManyBadFilesError
         If more recordings were quarantined than `max_bad` allows: their list is there, the manifest is not.
     """
@@ -152,6 +154,8 @@ def write_manifest(
     shelf = _shelf(builder, listings, audio, absolute(audio_dir), run.stem) if audio else None
     clips = Clips(form, str(folder), shelf)
     clips.check(builder, listings)
+    if shelf is not None:
+        claim(Path(shelf.folder), {key: made_from[key] for key in AUDIO_FROM})
     ranges = {name: _ranges(listing, by_bytes=audio is not None) for name, listing in listings.items()}
     job = Manifest(dict(call), clips, ranges, any(len(splits) > 1 for splits in targets.values()), made_from)
     ledger = runner.run(job, run, workers=workers, unit="B" if audio else " rows")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -15,8 +16,11 @@ import numpy as np
 import pyarrow as pa
 import soundfile as sf
 
+from builders.cache import writing
+from builders.errors import CorpusError
 from builders.schema import SAMPLING_RATE
 
+MADE_FROM = "made_from.json"  # what the audio of a folder comes from
 MANY = 10_000  # files in a folder
 LONGEST = 200  # bytes of a name, so that mark and suffix still fit
 UNSAFE = re.compile(r"[^\w.+=@,-]|^[.]")
@@ -53,6 +57,27 @@ class Shelf:
         temporary.write_bytes(cell["bytes"] if self.form == "flac" else as_wav(cell["bytes"]))
         temporary.replace(path)
         return path, sf.info(path).frames
+
+
+def claim(folder: Path, made_from: Mapping[str, Any]) -> None:
+    """Keep in a folder of audio what its files are made from, so that no other run writes over them.
+
+    Raises
+    ------
+    CorpusError
+        If it holds files that are made from something else.
+    """
+    mark, told = folder / MADE_FROM, json.dumps(made_from, indent=1, sort_keys=True)
+    if mark.is_file() and mark.read_text(encoding="utf-8") == told:
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise CorpusError(
+            f"{folder} holds other files, e.g. of another copy of the corpus, or made with other options: remove it "
+            "or choose another --audio-dir"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with writing(mark) as path:
+        path.write_text(told, encoding="utf-8")
 
 
 def file_stem(identifier: str, *, marked: bool = False) -> str:

@@ -13,8 +13,9 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -23,6 +24,8 @@ import numpy as np
 from builders.errors import CorpusError
 
 KINDS = "biufUO"  # what arrays of research tables hold: truth, whole numbers, floats, text, lists of arrays
+CODE = re.compile(rf"[<>|=]?[{KINDS}]\d{{0,9}}")  # how NumPy writes a type of elements
+KEYS = (str, bytes, int, float, bool, type(None))  # a tuple in tuples would be hashed for ever
 CONTAINERS = (dict, list, tuple)
 PLAIN = (str, bytes, bytearray, int, float, bool, type(None))
 LEFT_BYTES = 4096  # arrays from this size on are left in the file by `index_pickle`
@@ -192,7 +195,7 @@ class _Unpickler(pickle._Unpickler):  # the one in Python: the one in C allocate
 
     def _encode(self, text: str, encoding: str) -> bytes:
         if encoding != "latin1":
-            raise CorpusError(f"the pickle asks for the encoding {encoding!r}")
+            raise CorpusError("the pickle asks for another encoding than latin1: not read")
         self.spend(len(text))
         return text.encode("latin1")
 
@@ -217,6 +220,25 @@ class _Unpickler(pickle._Unpickler):  # the one in Python: the one in C allocate
         (length,) = struct.unpack("<i", self.read(4))
         self.append(self._take(length, text=True))
 
+    def _load_dict(self) -> None:
+        _check_keys(self.stack[::2])
+        self.load_dict()
+
+    def _load_setitem(self) -> None:
+        _check_keys(self.stack[-2:-1])
+        self.load_setitem()
+
+    def _load_setitems(self) -> None:
+        _check_keys(self.stack[::2])
+        self.load_setitems()
+
+    def _load_set(self) -> None:
+        raise CorpusError("the pickle holds a set: not read")
+
+    dispatch[pickle.DICT[0]] = _load_dict
+    dispatch[pickle.SETITEM[0]] = _load_setitem
+    dispatch[pickle.SETITEMS[0]] = _load_setitems
+    dispatch.update(dict.fromkeys((pickle.EMPTY_SET[0], pickle.ADDITEMS[0], pickle.FROZENSET[0]), _load_set))
     dispatch[pickle.FRAME[0]] = _load_frame
     dispatch[pickle.BINBYTES[0]] = _load_binbytes
     dispatch[pickle.BINBYTES8[0]] = _load_binbytes8
@@ -246,20 +268,20 @@ class _Dtype:
 
     __slots__ = ("code", "order")
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: Any) -> None:
+        if not isinstance(code, str) or not CODE.fullmatch(code):
+            raise CorpusError(f"an array of {repr(code)[:80] if isinstance(code, str) else type(code)}: not read")
         self.code, self.order = code, "|"
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
             raise CorpusError("an array of records: not read")
-        self.order = str(state[1])
+        self.order = state[1] if isinstance(state[1], str) else "|"
 
     def make(self) -> np.dtype:
         """Return the type, one of the harmless ones."""
         made = np.dtype(self.code)
-        if made.kind not in KINDS or made.subdtype is not None:
-            raise CorpusError(f"an array of {self.code!r}: not read")
-        return made.newbyteorder(self.order) if self.order in "<>" else made
+        return made.newbyteorder(self.order) if self.order in ("<", ">") else made
 
 
 class _Array:
@@ -303,6 +325,18 @@ def _scalar(dtype: Any, raw: Any) -> _Array:
     return _Array(raw, dtype, ())
 
 
+def _ordered(pairs: Iterable[Any] = ()) -> dict[Any, Any]:
+    held = [(key, value) for key, value in pairs]
+    _check_keys(key for key, _ in held)
+    return dict(held)
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    for key in keys:
+        if type(key) not in KEYS:
+            raise CorpusError(f"a key of the pickle is a {type(key).__name__.strip('_').lower()}: not read")
+
+
 def _finish(value: Any, memo: dict[int, Any], reader: _Unpickler) -> Any:
     """Replace the stand-ins in what was loaded, each once."""
     if isinstance(value, PLAIN):
@@ -333,11 +367,11 @@ _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
 _ENCODE = object()  # counts what it makes, so each reader has its own
 _STAND_INS: Mapping[tuple[str, str], Any] = {
     **_named(("numpy",), "ndarray", _Call()),
-    **_named(("numpy",), "dtype", _Call(lambda code, *_: _Dtype(str(code)))),
+    **_named(("numpy",), "dtype", _Call(lambda code, *_: _Dtype(code))),
     **_named(_MULTIARRAY, "_reconstruct", _Call(lambda *_: _Array())),
     **_named(_MULTIARRAY, "scalar", _Call(_scalar)),
     **_named(("numpy.core.numeric", "numpy._core.numeric"), "_frombuffer", _Call(_Array)),
     **_named(("_codecs",), "encode", _ENCODE),
     **_named(("builtins", "__builtin__"), "bytes", _Call(lambda: b"")),  # how older protocols write no bytes at all
-    **_named(("collections",), "OrderedDict", _Call(lambda pairs=(): dict(pairs))),
+    **_named(("collections",), "OrderedDict", _Call(_ordered)),
 }

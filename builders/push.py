@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub import HfApi, RepoFile, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, get_token
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from tqdm import tqdm
 
 from builders.errors import CorpusError
 from builders.ledger import FOLDER, Ledger
+from builders.shard_files import SHARD
 
 CARD = "README.md"
 PRIVATE_ONLY = "private_only"  # field of a card: the licence allows no public copy
@@ -28,7 +29,8 @@ def push(folder: str | Path, repo: str, *, public: bool = False, permitted: bool
     """Upload a prepared data set, a feature table or a results folder, and return its address.
 
     Files that the repository has already, by size and SHA-256, are not sent again: after a broken upload
-    the same call goes on. The card comes last.
+    the same call goes on. The card comes last, and with it the shards go that this folder does not have: those of
+    an earlier upload that was cut into another number would be read as well.
 
     Parameters
     ----------
@@ -59,8 +61,7 @@ def push(folder: str | Path, repo: str, *, public: bool = False, permitted: bool
             for part in _parts(folder, todo):
                 _upload(api, folder, repo, part)
                 bar.update(len(part))
-        if CARD in files:
-            _upload(api, folder, repo, [CARD])
+        _conclude(api, folder, repo, files, [name for name in there if SHARD.fullmatch(name)])
     except (HfHubHTTPError, RuntimeError, *_network_errors(), OSError) as error:
         raise CorpusError(
             f"{repo}: {str(error).strip().splitlines()[0]}: what is uploaded stays, give the same command again"
@@ -164,6 +165,17 @@ def _upload(api: HfApi, folder: Path, repo: str, names: Sequence[str]) -> None:
         repo_id=repo, repo_type="dataset", folder_path=folder, allow_patterns=[_literal(name) for name in names],
         commit_message=f"Upload {names[0]}" if len(names) == 1 else f"Upload {len(names)} files, {names[0]} first",
     )  # fmt: skip
+
+
+def _conclude(api: HfApi, folder: Path, repo: str, files: Sequence[str], shards: Sequence[str]) -> None:
+    """Upload the card; where there are shards, remove those of an earlier upload in the same commit."""
+    known = set(files)
+    renewed = any(SHARD.fullmatch(name) for name in files)
+    gone = [CommitOperationDelete(name) for name in shards if renewed and name not in known]
+    card = [CommitOperationAdd(CARD, folder / CARD)] if CARD in known else []
+    if card or gone:
+        what = [f"Upload {CARD}"] * len(card) + [f"remove {len(gone)} files of an earlier upload"] * bool(gone)
+        api.create_commit(repo, [*card, *gone], commit_message=", ".join(what), repo_type="dataset")
 
 
 def _literal(name: str) -> str:

@@ -67,14 +67,11 @@ class Reports:
             "%s: %d of %d recordings quarantined%s, listed in %s",
             self.split, len(bad), listed, missing, self.quarantine,
         )  # fmt: skip
-        if (
-            len(bad) - absent > max_bad * (listed - absent) or not written
-        ):  # `datasets` does not open a split without rows
+        if said := _too_many(listed - absent, written, len(bad) - absent, max_bad):
             member, reason = bad[0]  # absent ones are listed last
-            what = f"more than max_bad={max_bad:g} allows" if written else "which leaves no table"
             raise TooManyBadFilesError(
-                f"{self.split}: {len(bad) - absent} of {listed - absent} recordings are bad, {what}; "
-                f"the first is {member}: {reason}. All: {self.quarantine}. Mend the corpus or pass a larger max_bad"
+                f"{self.split}: {said}; the first is {member}: {reason}. All: {self.quarantine}. "
+                "Mend the corpus or pass a larger max_bad"
             )
 
     def _read(self) -> Iterator[dict[str, Any]]:
@@ -92,8 +89,15 @@ def check_all(where: str, listed: int, written: int, bad: int, max_bad: float, *
     """
     if listed != written + bad:
         raise CorpusError(f"{where}: {listed} rows listed, {written} written, {bad} quarantined: rows lost")
-    if bad - absent > max_bad * listed or not written:
+    if said := _too_many(listed - absent, written, bad - absent, max_bad):
         raise TooManyBadFilesError(
-            f"{bad - absent} of {listed} recordings are bad, more than max_bad={max_bad:g} allows: see {where}. "
-            "Mend the corpus and choose another --out, or pass a larger --max-bad"
+            f"{said}: see {where}. Mend the corpus and choose another --out, or pass a larger --max-bad"
         )
+
+
+def _too_many(listed: int, written: int, bad: int, max_bad: float) -> str:
+    """Say that too many of the recordings that are there are bad, or none is good; empty where all is well."""
+    if bad <= max_bad * listed and written:  # `datasets` does not open a split without rows
+        return ""
+    what = f"more than max_bad={max_bad:g} allows" if written else "which leaves no table"
+    return f"{bad} of {listed} recordings are bad, {what}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Array2D, Audio, Features
 
+# Older releases of `datasets` put a hash behind the count; cards name such files as well.
+SHARD = re.compile(r"data/(?P<split>[^/]+)-\d{5}-of-(?P<count>\d{5})(?:-[0-9a-f]+)?\.(?:parquet|arrow)")
 GROUP_BYTES = 32_000_000  # of a row group: what a streaming reader holds
 PACKED = (Audio, Array2D)  # FLAC and half floats: neither a dictionary nor a compression makes them smaller
 

@@ -19,6 +19,7 @@ import numpy as np
 from builders.archives import printable
 from builders.cache import absolute, cache_dir, digest
 from builders.recognise import AUDIO
+from builders.walk import pass_over
 
 VERSION = 2
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".zip", "partaa", "part00")
@@ -196,11 +197,14 @@ def _entries(folder: Path) -> tuple[list[str], list[tuple[str, int, int]]]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = printable(entry.name)
-                if entry.is_dir():
-                    folders += [name] if name == entry.name and (name in SEEN or not name.startswith(".")) else []
-                elif entry.is_file():  # a broken link is neither
-                    status = entry.stat()
-                    files.append((name, status.st_size, status.st_mtime_ns))
+                try:
+                    if entry.is_dir():
+                        folders += [name] if name == entry.name and (name in SEEN or not name.startswith(".")) else []
+                    elif entry.is_file():  # a broken link is neither
+                        status = entry.stat()
+                        files.append((name, status.st_size, status.st_mtime_ns))
+                except OSError as error:
+                    pass_over(entry, error)
     except PermissionError:
         pass
     return folders, files

@@ -332,3 +332,12 @@ def test_decode_gives_float_samples():
 def test_decode_refuses_what_no_builder_wrote(cell, message):
     with pytest.raises(AudioError, match=message):
         decode(cell)
+
+
+@pytest.mark.parametrize(("form", "subtype"), [("WAV", "PCM_16"), ("OGG", "VORBIS")])
+@pytest.mark.parametrize(("start", "end"), [(np.nan, 1.0), (0.0, np.nan), (np.nan, None), (0.0, np.inf)])
+def test_times_that_are_not_finite(form, subtype, start, end):
+    data = pack_audio(noise(RATE), form=form, subtype=subtype)
+    for part in ({"start": start, "end": end}, {"parts": [(0.0, 0.5), (start, end)]}):
+        with pytest.raises(AudioError, match="times that are not finite"):
+            normalise(data, **part)

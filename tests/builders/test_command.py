@@ -56,6 +56,17 @@ def test_load_reports_and_writes_a_table(timit_dir, tmp_path, capsys):
     assert [path.name for path in out.parent.iterdir()] == ["timit"]
 
 
+@pytest.mark.parametrize("command", [["prepare"], ["manifest"], ["manifest", "--audio", "wav"], ["load"]])
+def test_a_place_that_cannot_be_made_is_one_line(timit_dir, capsys, decoded, command):
+    name, *more = command
+    if more:
+        more += ["--audio-dir", "/dev/null/a"]
+    assert main([name, "timit", "--data-dir", str(timit_dir), "--out", "/dev/null/x/y", *more]) == 2
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "/dev/null" in error
+    assert not decoded  # it is said before the work
+
+
 def test_load_one_split_of_a_configuration(timit_dir, tmp_path, capsys):
     out = tmp_path / "core"
     arguments = ["load", "timit", "core", "--data-dir", str(timit_dir), "--split", "test", "--out", str(out)]
@@ -121,8 +132,8 @@ def test_interrupted_writing_leaves_no_table(timit_dir, tmp_path, monkeypatch, c
         raise OSError("disk full")
 
     monkeypatch.setattr(DatasetDict, "save_to_disk", fail)
-    with pytest.raises(OSError, match="disk full"):
-        main(["load", "timit", "--data-dir", str(timit_dir), "--out", str(tmp_path / "out")])
+    assert main(["load", "timit", "--data-dir", str(timit_dir), "--out", str(tmp_path / "out")]) == 2
+    assert "error: disk full" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["TIMIT"]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,6 +35,7 @@ class Server(ThreadingHTTPServer):
     content = CONTENT
     ranges: list[str | None]
     files: dict[str, bytes]  # what there is besides c.tar
+    go_on: threading.Event | None = None  # the first answer stops half-way until then, or until the second request
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -49,7 +52,13 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         self.send_header("Content-Length", str(len(content) - first))
         self.end_headers()
-        self.wfile.write(content[first:])
+        half = (first + len(content)) // 2
+        self.wfile.write(content[first:half])
+        if self.server.go_on is not None:
+            if len(self.server.ranges) > 1:
+                self.server.go_on.set()
+            self.server.go_on.wait(60)
+        self.wfile.write(content[half:])
 
     def log_message(self, *_: object) -> None:
         pass
@@ -87,6 +96,45 @@ def test_interrupted_download_goes_on(server, tmp_path):
     fetch([archive_on(server, size=len(CONTENT), md5=md5(CONTENT))], tmp_path)
     assert (tmp_path / "c.tar").read_bytes() == CONTENT
     assert server.ranges == ["bytes=70000-"]
+
+
+FETCH = """
+import sys
+from pathlib import Path
+from builders.download import Archive, fetch
+fetch([Archive("c.tar", url=sys.argv[1], md5=sys.argv[2] or None)], Path(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("checksum", ["", md5(CONTENT)], ids=["unchecked", "checked"])
+def test_processes_that_want_the_same_file_wait_for_each_other(server, tmp_path, checksum):
+    server.go_on = threading.Event()
+    command = [sys.executable, "-c", FETCH, archive_on(server).url, checksum, str(tmp_path)]
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as one,
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as other,
+    ):
+        for process in (one, other):  # whichever came second says so
+            threading.Thread(target=go_on_when_told, args=(process, server.go_on), daemon=True).start()
+        assert (one.wait(120), other.wait(120)) == (0, 0)
+    assert (tmp_path / "c.tar").read_bytes() == CONTENT
+    assert server.ranges == [None]
+    assert [path.name for path in tmp_path.iterdir()] == ["c.tar"]
+
+
+def go_on_when_told(process: subprocess.Popen, go_on: threading.Event) -> None:
+    for line in process.stderr:
+        if "is being fetched by another process" in line:
+            go_on.set()
+
+
+def test_a_disk_without_locks_is_no_obstacle(server, tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr("builders.download.FileLock.acquire", refuse)
+    fetch([archive_on(server, size=len(CONTENT), md5=md5(CONTENT))], tmp_path)
+    assert (tmp_path / "c.tar").read_bytes() == CONTENT
 
 
 def test_other_checksum_is_refused_and_nothing_has_the_final_name(server, tmp_path):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import multiprocessing
 import operator
@@ -7,13 +9,18 @@ import os
 import pickle
 import re
 import shutil
+import tracemalloc
+import zipfile
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from builders import archives
-from builders.errors import CorpusError
+from builders.errors import CorpusError, MemberError
 from builders.files import Files
+from builders.tree import Tree
 from tests.corpora.archives import SUFFIXES, pack, tar_of
 
 ROOT = r"(?i)^(?:.*/)?corpus/"
@@ -253,3 +260,122 @@ def test_archives_in_folders_of_the_corpus_count_as_unpacked_there(corpus):
         found = contents(Files(top, placed=["x.tar"], root=r"(?i)^(?:.*/)?(?=dev/)"))
         assert found["dev/1/a.txt"] == CONTENT["dev/1/a.txt"]
         assert {name for name in found if not name.endswith("x.tar")} >= {"dev/1/a.wav", "dev/2/B.TXT"}
+
+
+# What cannot be read
+
+
+def test_a_closed_folder_and_a_link_to_itself_are_left_out_with_a_warning(corpus, monkeypatch, caplog):
+    (corpus / "lost+found").mkdir()
+    (corpus / "self").symlink_to("self")
+    real = os.scandir
+
+    def scandir(path):  # a folder of mode 700 that is root's, also where root runs the tests
+        if Path(path).name == "lost+found":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    files = Files(corpus)
+    assert sorted(contents(files)) == sorted(CONTENT)
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warned) == 2
+    assert "lost+found' cannot be looked at (Permission denied)" in warned[0]
+    assert "self' cannot be looked at" in warned[1]
+    with closing(Tree(corpus)) as tree:
+        assert tree.total().files == len(CONTENT)
+
+
+def test_a_failing_disk_does_not_make_a_corpus_smaller(corpus, monkeypatch):
+    real = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "2":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(OSError, match="Input/output error"):
+        Files(corpus)
+
+
+def spoil(path: Path, first: int, count: int = 64) -> None:
+    """Overwrite bytes in place: size stays."""
+    with path.open("r+b") as file:
+        file.seek(first)
+        old = file.read(count)
+        file.seek(first)
+        file.write(bytes(byte ^ 0xFF for byte in old))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("large", [False, True])
+def test_damage_in_a_zip_is_the_members_own(tmp_path, monkeypatch, method, large):
+    monkeypatch.setattr(archives, "IN_MEMORY", 1_000 if large else 1 << 30)
+    text = "".join(f"{number * number}\n" for number in range(20_000))
+    with zipfile.ZipFile(tmp_path / "c.zip", "w", method) as packed:
+        packed.writestr("bad.txt", text)
+        packed.writestr("good.txt", text)
+        middle = packed.getinfo("bad.txt").compress_size // 2
+    spoil(tmp_path / "c.zip", middle)
+    files = Files(tmp_path / "c.zip")
+    assert files.read("good.txt").decode() == text
+    assert list(files.lines("good.txt")) == text.split()
+    member = next(member for member in files.members() if member.name == "bad.txt")
+    for read in (files.read, lambda name: list(files.lines(name)),
+                 lambda name: list(archives.chunks(files.sources[0], member))):  # fmt: skip
+        with pytest.raises(MemberError, match=r"bad\.txt cannot be read"):
+            read("bad.txt")
+    files.close()
+
+
+def test_damage_in_a_large_member_of_a_packed_tar_is_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "IN_MEMORY", 1_000)
+    numbers = np.random.default_rng(0).integers(0, 1 << 30, 100_000)
+    data = " ".join(map(str, numbers)).encode()  # text, so that it is packed in earnest
+    path = tar_of(tmp_path / "c.tar.gz", {"bad.wav": data, "good.txt": b"x"})
+    files = Files(path)
+    assert files.read("bad.wav") == data
+    files.close()
+    spoil(path, path.stat().st_size // 2, 4_000)
+    for read in (files.read, lambda name: list(files.lines(name))):
+        with pytest.raises(MemberError, match=r"bad\.wav cannot be read"):
+            read("bad.wav")
+    files.close()
+
+
+def test_a_member_that_is_shorter_than_listed(corpus):
+    files = Files(corpus)
+    assert "LIST" in files
+    (corpus / "dev/1/a.wav").write_bytes(b"R")
+    with pytest.raises(MemberError, match="1 of 4 bytes"):
+        files.read("dev/1/a.wav")
+
+
+def test_a_zip_with_a_name_that_is_not_utf8_is_one_line(tmp_path):
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as packed:
+        packed.writestr("caf\u00e9.wav", b"x")
+    whole = (tmp_path / "c.zip").read_bytes()
+    (tmp_path / "c.zip").write_bytes(whole.replace("\u00e9".encode(), b"\xc3\x28"))
+    with pytest.raises(CorpusError, match=r"c\.zip is damaged or truncated \('utf-8' codec"):
+        list(Files(tmp_path / "c.zip").names())
+
+
+def test_a_large_text_of_a_zip_is_not_held_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "IN_MEMORY", 1 << 20)
+    line = "an utterance\n"
+    with zipfile.ZipFile(tmp_path / "c.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("text.tsv", line * 3_000_000)  # 39 MB
+    files = Files(tmp_path / "c.zip")
+    assert "text.tsv" in files
+    tracemalloc.start()
+    assert next(files.lines("text.tsv")) == line.strip()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 << 20
+    with files.open("text.tsv") as file:
+        assert file.seek(-5, io.SEEK_END) == len(line) * 3_000_000 - 5
+        assert file.read() == b"ance\n"
+        file.seek(3)
+        assert file.read(9) == b"utterance"
+    files.close()

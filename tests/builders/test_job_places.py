@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from datasets import Features
 
 from builders.__main__ import main
+from builders.dataset_card import card
+from builders.errors import CorpusError
 from builders.job_list import JOBS
 from builders.job_places import find, is_prepared
+from builders.schema import CORE
 from builders.training_jobs import load_job
 from tests.corpora import jobs, timit
 from tests.corpora.archives import tar_of
@@ -75,6 +79,30 @@ def test_an_unfinished_run_is_not_read(tmp_path, caplog):
     assert names(tmp_path, "phone_recognition", "timit") == []
     with pytest.raises(Exception, match=r"timit \(timit is not finished\)"):
         load_job("phone_recognition", tmp_path)
+
+
+@pytest.mark.parametrize(("lost", "said"), [
+    ("train-00001-of-00003", "has 2 shards of train, expected 3: copy it whole"),
+    ("test-00000-of-00001", "has no shards of test, which its card names"),
+])  # fmt: skip
+def test_a_half_copied_data_set_is_an_error(tmp_path, lost, said):
+    folder = tmp_path / "timit"
+    (folder / "data").mkdir(parents=True)
+    splits = {"train": (3, 0), "test": (1, 0)}
+    (folder / "README.md").write_text(card("TIMIT", Features(CORE), splits, "text"))
+    for name in [*(f"train-{number:05d}-of-00003" for number in range(3)), "test-00000-of-00001"]:
+        (folder / f"data/{name}.parquet").touch()
+    assert is_prepared(folder)
+    (folder / f"data/{lost}.parquet").unlink()
+    with pytest.raises(CorpusError, match=said):
+        load_job("phone_recognition", tmp_path)
+
+
+def test_shards_of_two_runs_in_one_folder_are_an_error(tmp_path):
+    fake(tmp_path / "timit")
+    (tmp_path / "timit/data/train-00000-of-00002.parquet").touch()
+    with pytest.raises(CorpusError, match=r"has 2 shards of train, expected 1 and 2"):
+        is_prepared(tmp_path / "timit")
 
 
 def test_the_command_lists_jobs(tmp_path, capsys):

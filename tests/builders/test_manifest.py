@@ -19,7 +19,7 @@ from builders.manifest import write_manifest
 from builders.register import corpora
 from tests.corpora import fleurs, libri_mix, librispeech, miniatures, mls, timit, voxconverse
 from tests.corpora.archives import pack
-from tests.corpora.sound import noise, pack_audio
+from tests.corpora.sound import noise, pack_audio, riff
 
 
 def call(corpus: str, folder: Path, config: str | None = None, **options: Any) -> dict[str, Any]:
@@ -226,6 +226,33 @@ def test_a_finished_manifest_stays_and_nothing_else_is_left(tmp_path):
     assert names(tmp_path / "a") == ["timit"]
     with pytest.raises(CorpusError, match="exists already"):
         write_manifest(call("timit", folder), tmp_path / "o")
+
+
+def test_audio_of_another_copy_is_not_written_over(tmp_path, capsys):
+    folders = [timit.write(tmp_path / name) for name in ("one", "two")]
+    (folders[1] / "TRAIN/DR1/FCJF0/SI1027.WAV").write_bytes(riff(noise(8_000)))  # another cut of it
+
+    def run(folder: Path, out: str, *more: str) -> int:
+        where = ["--data-dir", str(folder), "--out", str(tmp_path / out), "--audio-dir", str(tmp_path / "a")]
+        return main(["manifest", "timit", *where, *more])
+
+    assert run(folders[0], "first", "--audio", "flac") == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "a").rglob("*.flac")}
+    assert run(folders[1], "second", "--audio", "flac") == 2
+    assert f"{tmp_path / 'a/timit'} holds other files" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (tmp_path / "a").rglob("*.flac")} == before
+    assert not (tmp_path / "second").exists() or not names(tmp_path / "second")
+    assert run(folders[0], "nemo", "--audio", "flac", "--format", "nemo") == 0  # of the same one: the same bytes
+    assert run(folders[0], "wav", "--audio", "wav") == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "a").rglob("*.flac")} == before
+
+
+def test_audio_is_not_written_into_a_folder_of_others(tmp_path):
+    folder = timit.write(tmp_path / "c")
+    (tmp_path / "a/timit").mkdir(parents=True)
+    (tmp_path / "a/timit/notes.txt").touch()
+    with pytest.raises(CorpusError, match="holds other files"):
+        write_manifest(call("timit", folder), tmp_path / "o", audio="wav", audio_dir=tmp_path / "a")
 
 
 def test_file_names_of_ids():

@@ -3,6 +3,9 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import re
+import struct
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +172,46 @@ def test_arrays_that_are_not_what_they_claim(data):
 @pytest.mark.parametrize("data", [b"", b"not a pickle", b"\x80\x04", b".", b"]" * 100_000])
 def test_damage(data):
     with pytest.raises(CorpusError, match=r"x\.pkl"):
+        read_pickle(data, "x.pkl")
+
+
+DEEP = (
+    b"K\x01\x85" + b"2\x86" * 60
+)  # a tuple, its copy beside it, a tuple of both: each level holds the one below twice
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        b"\x80\x04}" + DEEP + b"K\x01s.",  # SETITEM
+        b"\x80\x04}(" + DEEP + b"K\x01u.",  # SETITEMS
+        b"\x80\x04(" + DEEP + b"K\x01d.",  # DICT
+        b"\x80\x04\x8f(" + DEEP + b"\x90.",  # EMPTY_SET, ADDITEMS
+        b"\x80\x04(" + DEEP + b"\x91.",  # FROZENSET
+        b"\x80\x04ccollections\nOrderedDict\n]" + DEEP + b"K\x01\x86a\x85R.",
+        b"\x80\x04cnumpy\ndtype\n" + DEEP + b"\x85R.",
+        b"\x80\x04c_codecs\nencode\nX\x01\x00\x00\x00a" + DEEP + b"\x86R.",
+    ],
+)
+def test_what_would_be_hashed_or_written_out_for_ever(code):
+    assert len(code) < 300
+    with pytest.raises(CorpusError, match=r"x\.pkl: .*not read"):
+        read_pickle(code, "x.pkl")
+
+
+def test_ordered_dicts():
+    value = OrderedDict([("a", np.arange(2)), ("b", 1)])
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        found = again(value, protocol)
+        assert list(found) == ["a", "b"]
+        assert found["a"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("dtype", ["(1,i4", "i4,i4", "(2,)u1", "M8[s]", "V8"])
+def test_types_that_numpy_would_parse(dtype):
+    code = dtype.encode()
+    data = b"\x80\x04cnumpy\ndtype\nX" + struct.pack("<I", len(code)) + code + b"\x85R."
+    with pytest.raises(CorpusError, match=rf"x\.pkl: an array of '{re.escape(dtype)}': not read"):
         read_pickle(data, "x.pkl")
 
 

@@ -99,6 +99,35 @@ def test_a_broken_upload_goes_on_where_it_was(hub, prepared, tmp_path):
     assert hub.attempts == before
 
 
+def test_the_shards_of_an_earlier_upload_go_with_the_new_card(hub, prepared, tmp_path):
+    assert push(hub, tmp_path, prepared["librispeech"]).returncode == 0
+    files = hub.repositories["lab/set"].files
+    held = next(name for name in files if name.endswith(".parquet"))
+    split = held.removeprefix("data/").rsplit("-", 3)[0]
+    old = {f"data/{split}-{number:05d}-of-00097.parquet" for number in range(2)}  # as `prepare` once cut it
+    old.add(f"data/{split}-00000-of-00001-0123abcd.parquet")  # and as `datasets` once named it
+    others = {"data/notes.txt", f"other/{split}-00000-of-00097.parquet", "plan.md"}
+    files.update(dict.fromkeys([*old, *others], files[held]))
+    done = push(hub, tmp_path, prepared["librispeech"])
+    assert done.returncode == 0, done.stderr
+    assert not old & set(files)
+    assert others <= set(files)
+    assert hub.repositories["lab/set"].commits[-1] == "Upload README.md, remove 3 files of an earlier upload"
+    read = python(hub, tmp_path, "-c", READ)
+    assert read.returncode == 0, read.stderr
+    assert json.loads(read.stdout.splitlines()[-1]) == rows(prepared["librispeech"])
+
+
+def test_results_beside_a_data_set_leave_it(hub, prepared, tmp_path):
+    assert push(hub, tmp_path, prepared["librispeech"]).returncode == 0
+    shards = {name for name in hub.repositories["lab/set"].files if name.endswith(".parquet")}
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "results.csv").write_text("encoder,value\nlog_mel,1\n")
+    assert push(hub, tmp_path, results).returncode == 0
+    assert shards | {"results.csv"} <= set(hub.repositories["lab/set"].files)
+
+
 def test_what_the_licence_forbids_is_not_made_public(hub, prepared, tmp_path):
     refused = push(hub, tmp_path, prepared["timit"], "--public")
     assert refused.returncode == 2

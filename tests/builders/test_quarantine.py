@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from datasets import load_dataset, load_dataset_builder
 import builders  # noqa: F401  registers
 from builders.audio import decode
 from builders.errors import TooManyBadFilesError
+from builders.listing import Shard
+from builders.quarantine import Reports, check_all
 from tests.builders.test_corpus import TEST, TRAIN, ids
 from tests.corpora import timit
 from tests.corpora.archives import pack, tar_of, zip_of
@@ -75,6 +78,17 @@ def test_too_many_bad_recordings_fail_with_the_numbers_and_leave_nothing(timit_d
     before = len(decoded)
     load_dataset("builders/timit", data_dir=str(timit_dir), max_bad=0.5)  # a table that failed is no cache hit
     assert len(decoded) > before
+
+
+def test_recordings_that_nobody_has_are_left_out_of_the_share_everywhere(tmp_path):
+    bad = [("m", "absent")] * 90 + [("x", "bad")]  # 1 of the 10 that are there
+    for max_bad, borne in ((0.01, False), (0.1, True)):
+        reports = Reports(tmp_path / "train.jsonl")
+        reports.add(Shard(0, 0, 100), 9, bad)
+        with nullcontext() if borne else pytest.raises(TooManyBadFilesError, match="1 of 10 recordings are bad"):
+            reports.close(listed=100, max_bad=max_bad, absent=90)
+        with nullcontext() if borne else pytest.raises(TooManyBadFilesError, match="1 of 10 recordings are bad"):
+            check_all("q", 100, 9, 91, max_bad, absent=90)
 
 
 def test_exactly_max_bad_is_borne(timit_dir):

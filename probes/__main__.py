@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from probes.options import check_folder
+
 EXAMPLE = "example: python -m probes tables/timit --tier phones --out results/timit"
 # modules with parser and run
 COMMANDS = {name: name for name in ("apply", "report", "regression", "suite")} | {"words": "words_command"}
@@ -19,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = import_module(f"probes.{COMMANDS[arguments.pop(0)]}") if arguments and arguments[0] in COMMANDS else None
     options = (command.parser if command else parser)().parse_args(arguments)
     try:
+        if options.out is not None:
+            page = command is not None and command.__name__ == "probes.report"
+            check_folder(options.out.parent if page else options.out)
         (command.run if command else _run)(options)
     except (ValueError, ImportError) as error:  # ProbeError and TableError are ValueErrors
         print(f"error: {error}", file=sys.stderr)

@@ -21,6 +21,7 @@ import mlx.core as mx  # noqa: E402  after that check
 import mlx.optimizers as optim  # noqa: E402
 
 from probes.errors import ProbeError  # noqa: E402
+from probes.finite import check_finite  # noqa: E402
 
 KINDS = ("linear", "scalar")
 HIDDEN = 128  # of scalar attention
@@ -79,13 +80,14 @@ def frames_of(dataset: Dataset, column: str, rows: np.ndarray) -> list[np.ndarra
     Raises
     ------
     ProbeError
-        If an utterance has no frame.
+        If an utterance has no frame, or its values are not finite.
     """
     found: list[np.ndarray] = []
     for start in range(0, len(dataset), READ):
         wanted = rows[(rows >= start) & (rows < start + READ)] - start
         if len(wanted):
             values, lengths = matrices(dataset, column, slice(start, min(start + READ, len(dataset))))
+            check_finite(column, values, lengths, np.isin(np.arange(len(lengths)), wanted))
             parts = np.split(values, np.cumsum(lengths)[:-1])
             found += [parts[row] for row in wanted]
     if not all(len(part) for part in found):

@@ -13,6 +13,7 @@ from features.card import FeatureCard
 from features.columns import matrices
 from features.pooling import frame_ranges, segment_centres, segment_means
 from probes.errors import ProbeError
+from probes.finite import check_finite
 from probes.frames import (
     BATCH_ROWS,
     Chosen,
@@ -126,12 +127,13 @@ class Examples:
             for own, column, card in zip(parts, columns, cards, strict=True):
                 values, lengths = matrices(dataset, column, batch)
                 if not every:
+                    check_finite(column, values, lengths, wanted)  # pooled they would look like segments without frames
                     values = pooled_segments(values, lengths, segments, card, self.kind)
                 elif len(values) != len(codes):
                     raise ProbeError(
                         f"column {column!r} has other segments than the tier {self.target!r}: encode it again"
                     )
-                there = ~np.isnan(values[:, 0]) if len(values) else np.zeros(0, dtype=bool)
+                there = ~np.isnan(values).all(axis=1)
                 keep = np.flatnonzero((codes >= 0) & there & wanted[segments.rows])
                 if chosen is None or not np.array_equal(keep, chosen.keep):
                     chosen = Chosen(keep, codes[keep], segments.rows[keep], types[keep])

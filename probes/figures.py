@@ -128,7 +128,8 @@ def style() -> AbstractContextManager[None]:
         from matplotlib import rc_context
     except ImportError as error:
         raise ImportError(MISSING) from error
-    return rc_context({"font.size": 9, "svg.hashsalt": "phonelayers", "svg.fonttype": "none"})
+    plain = {"text.parse_math": False}  # a label may hold a dollar sign
+    return rc_context({"font.size": 9, "svg.hashsalt": "phonelayers", "svg.fonttype": "none", **plain})
 
 
 def save(figure: Figure, folder: str | Path, name: str) -> list[Path]:

@@ -15,6 +15,7 @@ from features.card import FeatureCard, cards
 from features.clock import FrameClock
 from features.columns import matrices
 from probes.errors import ProbeError
+from probes.finite import check_finite
 from probes.labels import Labeller, Silence
 from probes.segments import tier_segments
 from probes.splits import UNKNOWN
@@ -171,6 +172,13 @@ class Part(NamedTuple):
     start: int = 0
     lengths: np.ndarray | None = None
 
+    def check(self, column: str) -> None:
+        """Raise an error if values are not finite; with context those of all frames around an example count."""
+        wanted = None
+        if self.lengths is not None:
+            wanted = np.isin(np.arange(len(self.lengths)) + self.start, self.utterance)
+        check_finite(column, self.values, self.lengths, wanted)
+
 
 class Chosen(NamedTuple):
     """Rows of a batch's values that are examples; of each its label, its row of the table in the batch, its type."""
@@ -280,11 +288,13 @@ def assembled(
     Raises
     ------
     ProbeError
-        If there is no example, or too many classes.
+        If there is no example, there are too many classes, or values are not finite.
     """
     made: list[FrameTable] = []
     first = [part.labels for part in parts[0]]
     for column, own in zip(columns, parts, strict=True):
+        for part in own:
+            part.check(column)
         if made and all(part.labels is labels for part, labels in zip(own, first, strict=True)):
             made.append(replace(made[0], values=np.concatenate([part.values for part in own])))
         else:

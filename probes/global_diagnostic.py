@@ -15,8 +15,9 @@ import numpy as np
 from probes import published
 from probes.attention import KINDS, Parameters, Utterances, initial, pooled, train, vectors
 from probes.errors import ProbeError
-from probes.measuring import Asked, about, joined, value_and_interval
+from probes.measuring import Asked, about, joined, value_and_interval, with_frames
 from probes.multilabel import DECAYS, choose_questions, question_counts, question_scores
+from probes.options import check_decays, check_least
 from probes.questions import load, save_questions
 from probes.results import MAJORITY
 from probes.spellings import occurrences
@@ -58,10 +59,13 @@ def measure(
     targets = targets or (LETTERS if asked.published else "classes")
     if pool not in ("mean", *KINDS) or targets not in ("classes", LETTERS):
         raise ProbeError(f"pool={pool}, targets={targets}: expected mean, linear or scalar, and classes or {LETTERS}")
+    check_decays(decays)
+    check_least(0, epochs=epochs)
     if asked.published and (pool == "scalar" or asked.save is not None):
         raise ProbeError(
             "the published protocol pools by mean or linear, and keeps no probes: its pooling takes padding"
         )
+    asked = with_frames(asked)
     truth, classes = _questions(asked, targets)
     control = [] if asked.published else [truth[np.random.default_rng(asked.seed).permutation(len(truth))]]
     tests = np.concatenate([_places(asked, fold.test) for fold in asked.splits.folds])

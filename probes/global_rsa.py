@@ -10,7 +10,7 @@ import numpy as np
 from probes.attention import Parameters, Utterances, initial, pooled, train, vectors
 from probes.errors import ProbeError
 from probes.local_rsa import unit
-from probes.measuring import Asked, about, joined, value_and_interval
+from probes.measuring import Asked, about, joined, value_and_interval, with_frames
 from probes.pairs import PairSums
 from probes.published import RATE as PUBLISHED_RATE
 from probes.published import unit_start
@@ -24,6 +24,7 @@ RATE, PATIENCE = 1e-2, 10  # of Adam; epochs without a gain on validation
 
 def global_results(asked: Asked, utterances: int, pool: tuple[str, ...], epochs: int) -> Iterator[dict[str, Any]]:
     """Yield the results of all layers and poolings, see `probes.rsa.measure`."""
+    asked = with_frames(asked)
     spoken = _Spoken(asked, utterances)
     for column, card in asked.columns.items():
         for kind in pool:

@@ -76,7 +76,7 @@ def frame_tables(
     """
     single = {job.name: job for job in work if job.card.layer != ALL}
     for names in portions(dataset, {name: job.card for name, job in single.items()}, examples):
-        with naming(names[0]):
+        with naming(*names):
             tables = examples.tables(dataset, names, rows, context=context)[::-1]
         for name in names:
             yield single[name], tables.pop()  # no longer held here
@@ -115,12 +115,13 @@ def budget() -> float:
 
 
 @contextmanager
-def naming(name: str) -> Iterator[None]:
-    """Put the name of a column before an error that does not have it."""
+def naming(*names: str) -> Iterator[None]:
+    """Put the first of some columns' names before an error that has none of them."""
     try:
         yield
     except ProbeError as error:
-        raise ProbeError(str(error) if name in str(error) else f"{name}: {error}") from None
+        known = any(name in str(error) for name in names)
+        raise ProbeError(str(error) if known else f"{names[0]}: {error}") from None
 
 
 def _bytes(dataset: Dataset, name: str, card: FeatureCard, examples: Examples) -> float:

@@ -19,6 +19,8 @@ from features.blas import import_mlx
 from probes.errors import ProbeError
 from probes.frames import FrameTable
 from probes.objective import Objective, best_class, chunks, standardisation, standardised, to_device, unpack
+from probes.options import check_decays
+from probes.saved import read_arrays
 from probes.solver import Solver, first_guess
 
 import_mlx()  # says in one line what is missing where MLX has no backend
@@ -110,7 +112,7 @@ class LinearProbe:
         about = json.loads(sidecar.read_text(encoding="utf-8"))
         if (about.get("probe"), about.get("format")) != ("linear", FORMAT):
             raise ProbeError(f"{sidecar}: not a linear probe of format {FORMAT}")
-        stored = mx.load(str(path.with_name(path.name + ".safetensors")))
+        stored = read_arrays(path)
         return cls(
             **{name: np.array(stored[name]) for name in _ARRAYS},
             classes=tuple(about["classes"]),
@@ -151,8 +153,9 @@ def fit(
     Raises
     ------
     ProbeError
-        If there is nothing to learn from, or the features hold infinities or not-a-numbers.
+        If there is nothing to learn from, a decay makes no sense, or the features hold infinities or not-a-numbers.
     """
+    check_decays(decays)
     known = np.unique(table.labels[train])
     if len(known) < 2 or not len(validation):
         raise ProbeError(f"{len(known)} classes in train, {len(validation)} frames to tune on: more data is needed")
@@ -179,7 +182,11 @@ def _choose(
     learning: Solver, start: np.ndarray, table: FrameTable, validation: np.ndarray,
     mean: np.ndarray, scale: np.ndarray, known: np.ndarray, decays: tuple[float, ...],
 ) -> tuple[np.ndarray, float]:  # fmt: skip
-    """Go from strong to weak decay while validation gains; return parameters and decay of the best."""
+    """Go from strong to weak decay until validation falls; return parameters and decay of the best.
+
+    Of equally good decays it is the strongest. A tie does not end the search: of an uneven label several strong decays
+    answer the commonest class alone, and are equally good at it.
+    """
     theta = start
     if len(decays) == 1:
         return theta, decays[0]
@@ -190,7 +197,10 @@ def _choose(
     for decay in sorted(decays, reverse=True):
         theta = learning.minimise(theta, decay, tolerance=COARSE)
         accuracy = tuning.accuracy(theta)
-        if accuracy <= best:
+        if accuracy < best:
             break
-        best, chosen = accuracy, (theta, decay)
+        if accuracy > best:
+            best, chosen = accuracy, (theta, decay)
+        if accuracy == 1:
+            break  # nothing is left to gain
     return chosen

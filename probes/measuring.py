@@ -6,7 +6,7 @@ with `fit`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from datasets import Dataset
 
 from features.card import FeatureCard
 from probes.labels import Labeller, Silence
-from probes.splits import Splits, ranked
+from probes.splits import Fold, Splits, ranked
 
+READ = 1024  # rows whose frames are counted at a time
 MOST_GROUPS = 20  # that sums are kept of: width * width numbers each
 
 
@@ -115,6 +116,31 @@ class Groups:
     of: np.ndarray
     count: int
     unit: str
+
+
+def with_frames(asked: Asked) -> Asked:
+    """Return what is asked without the utterances that are too short for a frame of one of the columns; `note` counts.
+
+    They are left out for all columns alike, so that all are measured on the same utterances.
+    """
+    there = np.ones(len(asked.table), dtype=bool)
+    for start in range(0, len(there), READ):
+        part = slice(start, min(start + READ, len(there)))
+        for column in asked.columns:
+            there[part] &= frame_counts(asked.table, column, part) > 0
+    kept = there[asked.rows]
+    if kept.all():
+        return asked
+    folds = (Fold(*(rows[there[rows]] for rows in (f.train, f.validation, f.test))) for f in asked.splits.folds)
+    splits = replace(asked.splits, folds=tuple(folds), speakers=asked.splits.speakers[kept])
+    note = joined(asked.note, f"{(~kept).sum()} utterances without frames left out")
+    return replace(asked, rows=asked.rows[kept], splits=splits, note=note)
+
+
+def frame_counts(dataset: Dataset, column: str, rows: slice) -> np.ndarray:
+    """Return the frames of each row, (rows,) int64, without looking at their values."""
+    found = dataset.select_columns([column]).with_format("arrow")[rows].column(0)
+    return np.concatenate([np.diff(chunk.storage.offsets.to_numpy()) for chunk in found.chunks]).astype(np.int64)
 
 
 def value_and_interval(values: np.ndarray, level: float = 0.95) -> dict[str, float | None]:

@@ -64,9 +64,10 @@ def choose_questions(
     for decay in sorted(decays, reverse=True) if len(decays) > 1 else ():
         theta = fit_questions(inputs[learn], truth[learn], decay, theta)
         found = cross_entropy(inputs[tune] @ unpack(theta, truth.shape[1])[0] + theta[-truth.shape[1] :], truth[tune])
-        if found >= best:
+        if found > best:
             break
-        best, chosen = found, decay
+        if found < best:
+            best, chosen = found, decay
     both = np.concatenate([learn, tune])
     theta = fit_questions(inputs[both], truth[both], chosen)
     weights, bias = unpack(theta, truth.shape[1])

@@ -16,6 +16,7 @@ from features.blas import import_mlx
 from probes.errors import ProbeError
 from probes.frames import FrameTable
 from probes.objective import standardisation
+from probes.saved import read_arrays
 
 import_mlx()  # says in one line what is missing where MLX has no backend
 import mlx.core as mx  # noqa: E402  after that check
@@ -31,7 +32,9 @@ Gather = Callable[[np.ndarray], np.ndarray]  # indices of examples to standardis
 class Recipe:
     """How a network is trained: Adam, its rate halved and the run ended when validation stops gaining.
 
-    epochs, batch : int > 0
+    epochs : int > 0
+    batch : int > 1
+        Examples in a step: one alone has no spread to normalise by.
     rate : float > 0
         Of Adam at the start.
     patience : int > 0
@@ -44,8 +47,10 @@ class Recipe:
     patience: int = 4
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch, self.patience) < 1 or not self.rate > 0:
-            raise ProbeError("epochs, batch, patience and rate must be above 0")
+        if min(self.epochs, self.patience) < 1 or not 0 < self.rate < np.inf:
+            raise ProbeError("epochs, patience and rate must be above 0 and finite")
+        if self.batch < 2:
+            raise ProbeError(f"batch={self.batch}: expected at least 2 examples, one alone cannot be normalised")
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ class NetworkProbe:
         about = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
         if about.get("format") != FORMAT:
             raise ProbeError(f"{path}.json: not a probe of format {FORMAT}")
-        stored = mx.load(str(path.with_name(path.name + ".safetensors")))
+        stored = read_arrays(path)
         model = import_module(f"probes.{about['probe']}").build(about["settings"])
         weights = [(name.removeprefix("model."), value) for name, value in stored.items() if name not in _ARRAYS]
         model.update(tree_unflatten(weights))

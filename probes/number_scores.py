@@ -13,6 +13,7 @@ import numpy as np
 from probes.splits import Splits
 
 DRAWS = 1000
+FLAT = 1e-12  # a variance below this share of the mean square is what rounding leaves of a constant
 
 
 class NumberScorer:
@@ -51,9 +52,12 @@ class NumberScorer:
 
 
 def moments(truth: np.ndarray, answers: np.ndarray, guessed: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the sums that all measures follow from, per group: n, y, p, y², p², yp, (y-p)², (y-guess)²."""
-    columns = [np.ones_like(truth), truth, answers, truth**2, answers**2, truth * answers,
-               (truth - answers) ** 2, (truth - guessed) ** 2]  # fmt: skip
+    """Return the sums that all measures follow from, per group: n, y, p, y², p², yp, (y-p)², (y-guess)².
+
+    y and p are truth and answers less their means, without which a large offset leaves no digits for what varies.
+    """
+    y, p = _centred(truth), _centred(answers)
+    columns = [np.ones_like(y), y, p, y**2, p**2, y * p, (truth - answers) ** 2, (truth - guessed) ** 2]
     return np.stack([np.bincount(groups, weights=column) for column in columns], axis=1)
 
 
@@ -63,11 +67,18 @@ def measures(sums: np.ndarray) -> dict[str, np.ndarray]:
     Parameters
     ----------
     sums : np.ndarray [shape=(..., 8)]
-        As `moments` gives them, summed over groups. r is not a number where answers do not vary.
+        As `moments` gives them, summed over groups. r is not a number where truth or answers do not vary, as in a
+        draw of one speaker whose age is asked for; the share is none where the baseline makes no error.
     """
     n, y, p, yy, pp, yp, squared, baseline = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
-    spread = (yy - y**2 / n) * np.maximum(pp - p**2 / n, 0)
-    flat = pp - p**2 / n <= 1e-12 * np.maximum(pp, 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        r = np.where(flat, np.nan, (yp - y * p / n) / np.sqrt(np.where(flat, 1, spread)))
-        return {"pearson_r": r, "mse": squared / n, "r2": 1 - squared / baseline}
+    of_truth, of_answers = yy - y**2 / n, pp - p**2 / n
+    flat = (of_truth <= FLAT * yy) | (of_answers <= FLAT * pp)
+    r = (yp - y * p / n) / np.sqrt(np.where(flat, 1, of_truth * of_answers))
+    gone = 1 - squared / np.where(baseline > 0, baseline, np.nan)
+    return {"pearson_r": np.where(flat, np.nan, np.clip(r, -1, 1)), "mse": squared / n, "r2": gone}
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    """Return values less their mean, 0 where what is left is rounding."""
+    left = values - values.mean()
+    return np.where(np.abs(left) > 16 * np.finfo(np.float64).eps * np.abs(values).max(), left, 0.0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from probes.errors import ProbeError
@@ -43,6 +45,43 @@ def read(pairs: Iterable[str]) -> dict[str, str]:
         if "=" not in pair:
             raise ProbeError(f"--option {pair}: expected name=value")
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def check_decays(decays: Sequence[float]) -> None:
+    """Say what is wrong with weight decays to choose from.
+
+    Raises
+    ------
+    ProbeError
+        If there is none, or one is negative or not finite.
+    """
+    if not len(decays) or not all(0 <= decay < math.inf for decay in decays):
+        raise ProbeError(f"decays={_listed(decays)}: expected one or more numbers from 0 on")
+
+
+def check_least(least: int, **values: int) -> None:
+    """Raise an error if one of some options is below what is least."""
+    for name, value in values.items():
+        if value < least:
+            raise ProbeError(f"{name}={value}: expected {least} or more")
+
+
+def check_names(option: str, given: Sequence[str], known: Sequence[str]) -> None:
+    """Raise an error if an option names nothing, or something that is not known."""
+    unknown = sorted(set(given) - set(known))
+    if unknown or not given:
+        raise ProbeError(f"{option}={_listed(given)}: unknown {option} {unknown}, expected some of {list(known)}")
+
+
+def check_folder(out: Path) -> None:
+    """Raise an error if results cannot be written to a folder, which need not exist: before hours of work."""
+    above = next((path for path in (out, *out.parents) if path.exists()), out)
+    if above.exists() and not above.is_dir():
+        raise ProbeError(f"--out {out}: {above} is a file, expected a folder")
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return ",".join(map(str, values))
 
 
 def _value(name: str, value: Any, default: Any) -> Any:

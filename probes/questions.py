@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from builders.cache import writing
 from probes.attention import Parameters, Utterances, vectors
+from probes.saved import read_arrays
 
 import mlx.core as mx  # isort: skip  after features, which brings it a fast BLAS
 
@@ -74,4 +75,4 @@ def save_questions(path: Path, parameters: Parameters, details: Mapping[str, Any
 def load(path: Path) -> Questions:
     """Read what `save_questions` wrote; `path` has no suffix."""
     about = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
-    return Questions(mx.load(str(path.with_name(path.name + ".safetensors"))), about)
+    return Questions(read_arrays(path), about)

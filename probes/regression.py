@@ -12,20 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, Value
 
 from features.card import FeatureCard, cards
 from features.columns import matrices
 from probes.errors import ProbeError
+from probes.finite import check_finite
 from probes.number_scores import NumberScorer
 from probes.results import MAJORITY, Results
 from probes.ridge import Ridge, RidgePath
 from probes.splits import Fold, Splits, make_splits
-from probes.tables import one_table, plain
+from probes.tables import one_table, plain, without_doubles
 
 ALPHAS = tuple(10.0**power for power in range(-2, 7))  # validation chooses; standardised columns
 ROWS = 256  # utterances that are pooled at a time
 JOINED = "text+audio"
+NUMBERS = ("float64", "float32", "int64", "int32")
 EXAMPLE = "example: python -m probes regression tables/speechocean762 --target score_total --out results/scores"
 
 
@@ -84,19 +86,21 @@ def regress(
     Raises
     ------
     ProbeError
-        If there are no numbers or no features.
+        If there are no numbers or no features, or features are not finite.
     """
     table, roles = one_table(dataset)
     rows, truth = _truth(table, target)
-    chosen = _columns(table, encoders)
+    chosen, doubled = without_doubles(_columns(table, encoders))
     ids, voices = (np.asarray(plain(table, name), dtype=object)[rows] for name in ("id", "speaker_id"))
     official = None if roles is None else [roles[row] for row in rows]
     splits = make_splits(ids.tolist(), voices.tolist(), official=official, folds=folds)
     features = {name: pooled(table, name)[rows] for name in chosen}
+    for name, values in features.items():
+        check_finite(name, values)
     guessed = np.full(len(rows), np.nan)
     for fold in splits.folds:
         guessed[fold.test] = truth[fold.train].mean()
-    about = _about(splits, target, len(rows), seed)
+    about = _about(splits, target, len(rows), seed, doubled)
     score = NumberScorer(truth, splits, guessed, seed)
     # The train mean differs a little between folds; its correlation with anything says nothing.
     baseline = [row for row in score.rows(guessed) if row["metric"] != "pearson_r"]
@@ -164,8 +168,8 @@ def _joined(
 
 
 def _truth(table: Dataset, target: str) -> tuple[np.ndarray, np.ndarray]:
-    if target not in table.column_names or table.features[target].dtype not in ("float64", "float32", "int64", "int32"):
-        numbers = [name for name, kind in table.features.items() if getattr(kind, "dtype", "") in ("float64", "int64")]
+    numbers = [name for name, kind in table.features.items() if isinstance(kind, Value) and kind.dtype in NUMBERS]
+    if target not in numbers:
         raise ProbeError(f"no column of numbers {target!r}: expected one of {numbers}")
     values = np.asarray([np.nan if one is None else one for one in plain(table, target)], dtype=np.float64)
     rows = np.flatnonzero(np.isfinite(values))
@@ -189,9 +193,12 @@ def _named(card: FeatureCard | None) -> dict[str, Any]:
     return {"encoder": card.encoder, "init": card.init, "layer": card.layer, "layer_index": card.index}
 
 
-def _about(splits: Splits, target: str, rows: int, seed: int) -> dict[str, Any]:
+def _about(splits: Splits, target: str, rows: int, seed: int, doubled: str) -> dict[str, Any]:
     notes = [splits.note, f"{rows} utterances; features averaged over the utterance; {MAJORITY}: the train mean"]
-    notes += [f"alpha out of {', '.join(f'{alpha:g}' for alpha in ALPHAS)} by validation, then refit with validation"]
+    notes += [
+        f"alpha out of {', '.join(f'{alpha:g}' for alpha in ALPHAS)} by validation, then refit with validation",
+        doubled,
+    ]
     size = round(float(np.mean([len(fold.train) for fold in splits.folds])))
     return {"probe": "ridge", "target": target, "split": splits.kind, "folds": len(splits.folds), "seed": seed,
             "disjoint": splits.disjoint, "clock": "", "n_train": size,

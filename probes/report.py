@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -30,6 +31,7 @@ GROUP = ["part", "probe", "target", "examples", "inventory", "protocol"]
 COLUMNS = ["part", "probe", "target", "encoder", "init", "layer", "metric", "value", "ci_low", "ci_high", "spread",
            "n_train", "n_test", "test_speakers", "decay", "clock", "other", "other_encoder", "other_init",
            "other_layer"]  # fmt: skip
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2 Characters
 EXAMPLE = "example: python -m probes report results/timit --out timit.html"
 
 
@@ -118,13 +120,24 @@ def open_run(path: Path) -> Run:
     if not table.exists():
         raise ProbeError(f"no results at {path}: expected results.parquet, run `python -m probes TABLE --out {path}`")
     read = pyarrow.parquet.read_table if table.suffix == ".parquet" else pyarrow.csv.read_csv
-    results = read(table).to_pandas()
+    results = _printable(read(table).to_pandas())
     missing = [name for name in ("encoder", "init", "layer", "probe", "metric", "value") if name not in results]
     if missing or results.empty:
         raise ProbeError(f"{table} holds no results: {f'it lacks {missing}' if missing else 'no rows'}")
     beside = table.with_name("confusions.parquet")
-    confusions = pyarrow.parquet.read_table(beside).to_pandas() if beside.exists() else None
+    confusions = _printable(pyarrow.parquet.read_table(beside).to_pandas()) if beside.exists() else None
     return Run(table.parent.resolve().name, results, confusions, made_with(table))
+
+
+def _printable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts may stand in XML: what may not, e.g. NUL in a label, is written as its number."""
+    texts = [name for name in frame if pd.api.types.is_string_dtype(frame[name]) or frame[name].dtype == object]
+    changed = {name: frame[name].map(_spelt, na_action="ignore") for name in texts}
+    return frame.assign(**changed)
+
+
+def _spelt(value: object) -> object:
+    return _NOT_XML.sub(lambda found: f"\\x{ord(found[0]):02x}", value) if isinstance(value, str) else value
 
 
 def figure_folder(page: Path) -> str:

@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from probes.attention import KINDS
 from probes.errors import ProbeError
 from probes.global_rsa import global_results
 from probes.local_rsa import local_sums, unit
 from probes.measuring import MOST_GROUPS, Asked, about, joined, value_and_interval
+from probes.options import check_least, check_names
 from probes.sample import FrameSample, draw_sample
 
 SCOPES = ("local", "global")
+POOLS = ("mean", *KINDS)
 ROWS = 8192  # pairs that are looked at at a time
 PUBLISHED = True  # the published protocol can be repeated
 
@@ -58,10 +61,14 @@ def measure(
     Raises
     ------
     ProbeError
-        If a scope or pooling is unknown.
+        If a scope or pooling is unknown, or a number makes no sense.
     """
-    if unknown := sorted(set(scopes) - set(SCOPES)):
-        raise ProbeError(f"unknown scopes {unknown}: expected some of {list(SCOPES)}")
+    check_names("scopes", scopes, SCOPES)
+    check_least(0, frames=frames, utterances=utterances)
+    if "global" in scopes:
+        if not pool or set(pool) - set(POOLS):
+            raise ProbeError(f"unknown pool={','.join(pool)}: expected one of {list(POOLS)}, or several")
+        check_least(1, epochs=epochs)
     if "local" in scopes:
         yield from _local(asked, frames)
     if "global" in scopes:

@@ -23,7 +23,7 @@ from probes.outcome import Outcome, Task, example_folds, outcome, published_fold
 from probes.registry import Probe, probe_of
 from probes.results import MAJORITY, Results
 from probes.splits import Splits
-from probes.tables import counted_rows, feature_columns, one_table, split_rows
+from probes.tables import counted_rows, feature_columns, one_table, split_rows, without_doubles
 
 Protocol = Literal["standard", "published"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
@@ -116,8 +116,9 @@ def probe(
     chosen = probe_of(probe, option, refit=protocol == "standard")
     asked = Examples(examples, target or tier, silence, phone_set, classes, max_frames, seed)
     table, roles = one_table(dataset)
-    columns = feature_columns(table, encoders, layers, asked.kind, asked.target)
+    columns, doubled = without_doubles(feature_columns(table, encoders, layers, asked.kind, asked.target))
     rows, left_out = counted_rows(table, asked.target, keep_sa=keep_sa, kind=asked.kind)
+    left_out = "; ".join(filter(None, [left_out, doubled]))
     splits = split_rows(table, rows, roles, folds, voices=asked.target == "speaker_id")
     if chosen.measures:
         published = protocol == "published"

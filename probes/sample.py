@@ -18,10 +18,11 @@ from features.card import FeatureCard
 from features.clock import FrameClock
 from features.columns import matrices
 from probes.errors import ProbeError
+from probes.finite import check_finite
 from probes.frames import drawn as drawn_per_utterance
 from probes.frames import mixed
 from probes.labels import Labeller
-from probes.measuring import Asked
+from probes.measuring import Asked, frame_counts
 from probes.segments import tier_segments
 
 ROWS = 16  # utterances whose features are in memory at a time
@@ -67,8 +68,7 @@ class FrameSample:
         values, lengths = matrices(dataset, column, rows)
         first = (np.cumsum(lengths) - lengths)[self.rows[part] - rows.start]
         found = values[first + nearest(self.clock, card.clock, self.numbers[part])].astype(np.float32)
-        if not np.isfinite(found).all():
-            raise ProbeError(f"{column} holds values that are not finite: encode it again with dtype float32")
+        check_finite(column, found)
         return found
 
 
@@ -126,7 +126,7 @@ def _labelled(
     wanted: np.ndarray,
 ) -> np.ndarray:
     """Return key, row, number and label of the frames that count, (4, n) int64."""
-    lengths = {name: _lengths(asked.table, name, rows) for name in columns}
+    lengths = {name: frame_counts(asked.table, name, rows) for name in columns}
     count = next(lengths[name] for name, card in columns.items() if card.clock == clock)
     utterance = np.repeat(np.arange(len(count)), count)
     number = np.arange(len(utterance)) - np.repeat(np.cumsum(count) - count, count)
@@ -154,9 +154,3 @@ def _labels(
     codes = labeller.codes(segments, [name or "" for name in manifest["corpus"].to_pylist()])
     found = segments.at(utterance, clock.times(int(number.max(initial=-1)) + 1)[number])
     return np.where(found >= 0, np.append(codes, -1)[found], -1)
-
-
-def _lengths(dataset: Dataset, column: str, rows: slice) -> np.ndarray:
-    """Return the frames of each row, without looking at their values."""
-    found = dataset.select_columns([column]).with_format("arrow")[rows].column(0)
-    return np.concatenate([np.diff(chunk.storage.offsets.to_numpy()) for chunk in found.chunks]).astype(np.int64)

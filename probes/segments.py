@@ -26,7 +26,7 @@ class TierSegments:
     rows : np.ndarray [shape=(segments,), int64]
         Row of each segment, counted from the first row of the range.
     starts, ends : np.ndarray [shape=(segments,), int64]
-        Nanoseconds from the begin of the row.
+        Nanoseconds from the begin of the row; a start may be negative.
     labels : np.ndarray [shape=(segments,), int64]
         Index into `names`.
     names : tuple of str or None
@@ -66,7 +66,9 @@ class TierSegments:
         # in order that can hold it, overlaps and nesting included.
         reached = np.maximum.accumulate(self.ends + self.rows * span)
         found = np.minimum(np.searchsorted(reached, moments, side="right"), len(reached) - 1)
-        starts, ends = (self.starts + self.rows * span)[found], (self.ends + self.rows * span)[found]
+        # A segment that begins before its row must not reach into the one before.
+        starts = (np.maximum(self.starts, 0) + self.rows * span)[found]
+        ends = (self.ends + self.rows * span)[found]
         return np.where((starts <= moments) & (moments < ends), found, -1)
 
 

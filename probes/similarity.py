@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from probes.errors import ProbeError
 from probes.measuring import MOST_GROUPS, Asked, about, joined, value_and_interval
+from probes.options import check_least, check_names
 from probes.products import Products, Scale, Whitening, products, pwcca, scales, squared_norms
 from probes.sample import FrameSample, draw_sample
 
@@ -36,10 +36,10 @@ def measure(asked: Asked, *, frames: int = 70_000, metrics: tuple[str, ...] = ME
     Raises
     ------
     ProbeError
-        If a metric is unknown.
+        If a metric is unknown, or `frames` makes no sense.
     """
-    if unknown := sorted(set(metrics) - set(METRICS)):
-        raise ProbeError(f"unknown metrics {unknown}: expected some of {list(METRICS)}")
+    check_names("metrics", metrics, METRICS)
+    check_least(0, frames=frames)
     sample = draw_sample(asked, asked.columns, frames)
     groups = asked.groups(MOST_GROUPS, np.unique(sample.rows))
     weights = asked.weights(groups.count)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
@@ -48,7 +48,7 @@ class Splits:
     speakers : np.ndarray [shape=(rows,), str]
         Speaker of each row, ``unknown`` where the table has null.
     disjoint : bool
-        True where no speaker is in two parts of a fold.
+        True where no speaker is in two of train, validation and test of a fold.
     note : str
         What a reader of the results should know about the splits.
     """
@@ -58,6 +58,14 @@ class Splits:
     speakers: np.ndarray
     disjoint: bool
     note: str
+
+    @property
+    def heard(self) -> bool:
+        """Whether a test speaker is in train or validation of its fold."""
+        return any(
+            set(self.speakers[np.concatenate([fold.train, fold.validation])]) & set(self.speakers[fold.test])
+            for fold in self.folds
+        )
 
 
 def role_of(split: str) -> Role | None:
@@ -87,8 +95,8 @@ def make_splits(
     folds : int >= 2, optional
         Cross-validate over this many groups of speakers instead, whatever the table holds.
     voices : bool
-        True where speakers are what a probe tells apart: each speaker's utterances are dealt out, unless the
-        official parts share speakers.
+        True where speakers are what a probe tells apart: each speaker's utterances are dealt out to `folds` folds,
+        or the official parts are taken where train and test share speakers and no folds are asked for.
 
     Returns
     -------
@@ -104,10 +112,11 @@ def make_splits(
     speakers = np.asarray([UNKNOWN if name is None else name for name in given], dtype=str)
     if any(name is None for name in given):
         notes.append(f"{sum(name is None for name in given)} rows without speaker_id count as one speaker")
-    if voices and (official is None or _apart(speakers, np.asarray(official, dtype=object))):
-        return _finish(*_deal_utterances(ids, speakers, folds or FOLDS), speakers, notes)
-    if official is not None and folds is None:
-        return _finish(*_official(ids, speakers, np.asarray(official, dtype=object)), speakers, notes)
+    roles = None if official is None else np.asarray(official, dtype=object)
+    if voices and (roles is None or folds is not None or _apart(speakers, roles)):
+        return _finish(*_deal_utterances(ids, speakers, FOLDS if folds is None else folds), speakers, notes)
+    if roles is not None and folds is None:
+        return _finish(*_official(ids, speakers, roles, voices), speakers, notes)
     names = np.unique(speakers)
     if folds is not None and not 2 <= folds <= len(names):
         raise ProbeError(f"folds={folds}, but the table has {len(names)} speakers: expected 2 to {len(names)}")
@@ -120,14 +129,22 @@ def make_splits(
     return _finish(*_deal(ids, speakers, folds), speakers, notes)
 
 
-def _official(ids: np.ndarray, speakers: np.ndarray, roles: np.ndarray) -> tuple[list[Fold], Kind, str]:
+def _official(ids: np.ndarray, speakers: np.ndarray, roles: np.ndarray, voices: bool) -> tuple[list[Fold], Kind, str]:
     train, validation, test = (np.flatnonzero(roles == name) for name in ("train", "validation", "test"))
     if not len(train) or not len(test):
         raise ProbeError("the official train or test split is empty: pass one table, or folds=5")
-    note = ""
+    notes = _sharing(*(set(speakers[side].tolist()) for side in (train, validation, test)))
     if not len(validation):
-        train, validation, note = _carve(ids, speakers, train)
-    return [Fold(train, validation, test)], "official", note
+        train, validation, note = (_carve_utterances if voices else _carve)(ids, speakers, train)
+        notes.append(note)
+    return [Fold(train, validation, test)], "official", "; ".join(notes)
+
+
+def _sharing(train: set[str], validation: set[str], test: set[str]) -> list[str]:
+    """Return a note for each two official parts that share speakers."""
+    pairs = {"train and test": train & test, "validation and test": validation & test,
+             "train and validation": train & validation}  # fmt: skip
+    return [f"the official splits share {len(both)} speakers between {of}" for of, both in pairs.items() if both]
 
 
 def _deal(ids: np.ndarray, groups: np.ndarray, folds: int | None) -> tuple[list[Fold], Kind, str]:
@@ -158,7 +175,9 @@ def _apart(speakers: np.ndarray, roles: np.ndarray) -> bool:
 
 
 def _deal_utterances(ids: np.ndarray, speakers: np.ndarray, count: int) -> tuple[list[Fold], Kind, str]:
-    """Deal each speaker's utterances to `count` folds: one tests, the next one tunes, the others train."""
+    """Deal each speaker's utterances to `count` folds, at least 3: one tests, the next one tunes, the others train."""
+    if count < 2:
+        raise ProbeError(f"folds={count}: expected at least 2")
     count = max(count, 3)
     deck = np.zeros(len(ids), dtype=np.int64)
     for name in np.unique(speakers):
@@ -193,6 +212,19 @@ def _carve(ids: np.ndarray, groups: np.ndarray, train: np.ndarray) -> tuple[np.n
     return train[~tuning], train[tuning], note
 
 
+def _carve_utterances(ids: np.ndarray, speakers: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+    """Take a tenth of each train speaker's utterances for validation, one at least; of a single one none."""
+    tuning = np.zeros(len(train), dtype=bool)
+    for name in np.unique(speakers[train]):
+        own = np.flatnonzero(speakers[train] == name)
+        names = ranked(ids[train[own]])
+        if len(names) > 1:
+            tuning[own] = np.isin(ids[train[own]], names[: max(1, round(SHARE * len(names)))])
+    if not tuning.any():
+        raise ProbeError("each train speaker has one utterance, which leaves nothing to tune on: more are needed")
+    return train[~tuning], train[tuning], "validation: a tenth of each train speaker's utterances"
+
+
 def ranked(names: np.ndarray) -> list[str]:
     """Return the different names in an order that depends on nothing but the names."""
     return sorted(np.unique(names).tolist(), key=lambda name: (sha256(name.encode()).hexdigest(), name))
@@ -203,16 +235,14 @@ def _rows(groups: np.ndarray, names: Sequence[str] | np.ndarray) -> np.ndarray:
 
 
 def _finish(parts: list[Fold], kind: Kind, note: str, speakers: np.ndarray, notes: list[str]) -> Splits:
-    """Check that parts share no rows, and no speakers where the kind promises it."""
-    shared: set[str] = set()
+    """Check that parts share no rows, and test speakers no part where the kind promises it."""
+    tuned: set[str] = set()
     for fold in parts:
         sides = [fold.train, fold.validation, fold.test]
         if len(np.unique(np.concatenate(sides))) != sum(map(len, sides)):
             raise AssertionError("a row is in two parts of a split")
-        voices = [set(speakers[side].tolist()) for side in sides]
-        shared |= (voices[0] | voices[1]) & voices[2]
-    if shared and kind in ("speakers", "folds"):
-        raise AssertionError(f"speakers in train and test: {sorted(shared)}")
-    if shared and kind == "official":
-        notes = [*notes, f"the official splits share {len(shared)} speakers between train and test"]
-    return Splits(tuple(parts), kind, speakers, not shared, "; ".join(filter(None, [*notes, note])))
+        tuned |= set(speakers[fold.train]) & set(speakers[fold.validation])
+    made = Splits(tuple(parts), kind, speakers, False, "; ".join(filter(None, [*notes, note])))
+    if made.heard and kind in ("speakers", "folds"):
+        raise AssertionError("a speaker is in train and test")
+    return replace(made, disjoint=not (made.heard or tuned))

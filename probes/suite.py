@@ -1,8 +1,8 @@
 """``python -m probes suite``: every probe on every layer of a table, as one table of results.
 
 Each part is one call of `probes.probe` and has a folder of its own, ``OUT/parts/<name>``; a part that is finished and
-was asked the same of the same features is not run again. What cannot be measured here (no `fastabx`, no such column) is
-one line of the table.
+was asked the same of the same rows, labels and features is not run again. What cannot be measured here (no `fastabx`,
+no such column) is one line of the table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,12 @@ from builders.cache import writing
 from probes.errors import ProbeError
 from probes.registry import probe_names
 from probes.results import SCHEMA, Results
+from probes.suite_state import State
 from probes.suite_tables import markdown
 
 EXAMPLE = "example: python -m probes suite tables/timit --network-frames 60 --epochs 10 --out results/timit"
 TABLES = ("results", "comparisons", "confusions")
+OTHER = "measured on another table or with other settings: run them again"
 
 
 @dataclass(frozen=True)
@@ -109,21 +110,25 @@ def suite(
     Returns
     -------
     results, left_out
-        With the column ``part``; the parts that could not be run, each with its reason.
+        With the column ``part``, parts of earlier calls included where table and `shared` were the same; the parts that
+        are not in it, each with its reason.
 
     Raises
     ------
     ProbeError
         If no part could be run.
     """
-    out, left_out = Path(out), {}
+    out, left_out, state = Path(out), {}, State.of(dataset, shared or {})
     for part in chosen:
         try:
-            say(f"{part.name}: {_run_part(dataset, part, out, {**(shared or {}), **part.asked})}")
+            say(f"{part.name}: {_run_part(dataset, part, out, {**(shared or {}), **part.asked}, state)}")
         except (ProbeError, ImportError) as error:
             left_out[part.name] = str(error).splitlines()[0]
             say(f"{part.name}: left out, {left_out[part.name]}")
-    done = _finished(out, chosen)
+    done, other = _finished(out, chosen, state)
+    if other:
+        say(f"left out of the results: {', '.join(other)}, {OTHER}")
+    left_out = dict.fromkeys(other, OTHER) | left_out
     if not done:
         raise ProbeError(f"no part could be run; {'; '.join(f'{name}: {why}' for name, why in left_out.items())}")
     results = merged(out, done)
@@ -133,11 +138,11 @@ def suite(
     return results, left_out
 
 
-def _run_part(dataset: Any, part: Part, out: Path, asked: Mapping[str, Any]) -> str:
+def _run_part(dataset: Any, part: Part, out: Path, asked: Mapping[str, Any], state: State) -> str:
     """Run a part unless it is finished; return what to say of it."""
     from probes.run import probe
 
-    folder, key = out / "parts" / part.name, _key(dataset, asked)
+    folder, key = out / "parts" / part.name, state.key(asked)
     mark = folder / "asked.json"
     if mark.exists() and json.loads(mark.read_text(encoding="utf-8"))["key"] == key:
         return "finished before"
@@ -148,15 +153,23 @@ def _run_part(dataset: Any, part: Part, out: Path, asked: Mapping[str, Any]) -> 
     found = probe(dataset, **asked, progress=sys.stderr.isatty())
     found.save(folder)
     with writing(mark) as temporary:  # last, so that a part without it is not finished
-        temporary.write_text(json.dumps({"key": key, "asked": asked}, default=list, indent=1), encoding="utf-8")
+        told = {"key": key, "asked": asked, **state.told()}
+        temporary.write_text(json.dumps(told, default=list, indent=1), encoding="utf-8")
     return f"{len(found.table)} results in {time.monotonic() - begun:.0f} s"
 
 
-def _finished(out: Path, chosen: Sequence[Part]) -> list[str]:
-    """Return the parts that have results, those of earlier calls included, in the order of the suite."""
+def _finished(out: Path, chosen: Sequence[Part], state: State) -> tuple[list[str], list[str]]:
+    """Return the parts that have results, those of earlier calls included, in the order of the suite.
+
+    Apart from them those whose results are of another table, or with other settings.
+    """
     order = list(dict.fromkeys([part.name for part in [*parts(), *chosen]]))
-    there = {mark.parent.name for mark in out.glob("parts/*/asked.json")}
-    return sorted(there, key=lambda name: (order.index(name) if name in order else len(order), name))
+    fits = {
+        mark.parent.name: state.fits(json.loads(mark.read_text(encoding="utf-8")))
+        for mark in out.glob("parts/*/asked.json")
+    }
+    ranked = sorted(fits, key=lambda name: (order.index(name) if name in order else len(order), name))
+    return [name for name in ranked if fits[name]], [name for name in ranked if not fits[name]]
 
 
 def merged(out: Path, names: Collection[str]) -> Results:
@@ -172,21 +185,6 @@ def merged(out: Path, names: Collection[str]) -> Results:
                 tables.append(table.append_column("part", pa.array([name] * len(table), pa.string())))
         found[kind] = pa.concat_tables(tables, promote_options="default") if tables else None
     return Results(found["results"].select(SCHEMA.names), found["comparisons"], found["confusions"])
-
-
-def _key(dataset: Any, asked: Mapping[str, Any]) -> str:
-    """Return a hash of what is asked, and of the rows and features that it is asked of."""
-    from features.card import cards
-    from probes.tables import plain
-
-    splits = dataset if isinstance(dataset, dict) else {"all": dataset}
-    told = {
-        name: {"ids": sha256("\n".join(plain(part, "id")).encode()).hexdigest()}
-        | {column: card.to_json() for column, card in cards(part).items()}
-        for name, part in splits.items()
-    }
-    text = json.dumps([told, dict(asked)], sort_keys=True, default=list)
-    return sha256(text.encode()).hexdigest()
 
 
 def run(options: argparse.Namespace) -> None:

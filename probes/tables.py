@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -103,6 +103,21 @@ def feature_columns(
         raise ProbeError(f"no encoder of {sorted(encoders or ())} has one of the layers {sorted(layers or ())}")
     first = {(card.encoder, card.init): place for place, card in reversed(list(enumerate(wanted.values())))}
     return dict(sorted(wanted.items(), key=lambda item: (first[item[1].encoder, item[1].init], item[1].index)))
+
+
+def without_doubles(columns: Mapping[str, FeatureCard]) -> tuple[dict[str, FeatureCard], str]:
+    """Leave out pooled columns of layers whose frames are there too, and say so.
+
+    Both give the same examples, and their results would stand under one name.
+    """
+    framed = {_layer(card) for card in columns.values() if card.pool == "none"}
+    doubled = [name for name, card in columns.items() if card.pool != "none" and _layer(card) in framed]
+    kept = {name: card for name, card in columns.items() if name not in doubled}
+    return kept, f"pooled columns left out where the frames are there ({', '.join(doubled)})" if doubled else ""
+
+
+def _layer(card: FeatureCard) -> tuple[str, str, str]:
+    return card.encoder, card.init, card.layer
 
 
 def counted_rows(table: Dataset, target: str, *, keep_sa: bool, kind: str = "frames") -> tuple[np.ndarray, str]:

@@ -120,7 +120,7 @@ def _read(dataset: Any, label: str | None, folds: int | None) -> tuple[Words, Sp
     words, rows = read_words(table, voices, label)
     official = None if roles is None else [roles[row] for row in rows]
     splits = make_splits(_ids(table, rows), voices[rows].tolist(), official=official, folds=folds)
-    if not splits.disjoint and len(set(voices[rows])) > 1 and roles is not None:
+    if splits.heard and len(set(voices[rows])) > 1 and roles is not None:
         splits = make_splits(_ids(table, rows), voices[rows].tolist(), folds=folds)  # official splits share speakers
     return words, splits
 

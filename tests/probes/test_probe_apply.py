@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +199,27 @@ def test_utterances_without_frames_get_no_answer(tmp_path):
     done = apply(load(tmp_path / "net.top.fold0"), empty, name="said")
     assert done["said"][0] is None and done["said.probabilities"][0] is None
     assert all(done["said"][1:])
+
+
+@pytest.mark.parametrize("kind", ["linear", "context", "occurs"])
+def test_a_file_that_is_missing_or_cut_short_is_one_line(kind, saved, tmp_path, capsys):
+    name, folder = ("net.top.fold0", tmp_path / "probes")
+    if kind == "occurs":
+        probe(occurring(0)[0], probe="global_diagnostic", folds=2, save_probes=folder, progress=False, draws=2)
+    else:
+        shutil.copytree(saved / kind, folder)
+    file = folder / f"{name}.safetensors"
+    whole = file.read_bytes()
+    for left, said in (
+        (whole[:-8], "is damaged"),
+        (whole[:5], "is damaged"),
+        (b"", "is damaged"),
+        (None, "no net.top"),
+    ):
+        file.unlink() if left is None else file.write_bytes(left)
+        assert main(["apply", str(folder / name), str(tmp_path / "none"), "--out", str(tmp_path / "new")]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and said in error and error.count("\n") == 1
 
 
 def test_what_cannot_be_applied_is_named(tmp_path):

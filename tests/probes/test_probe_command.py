@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from datasets import DatasetDict
 
+from probes.__main__ import main
 from probes.results import Results
 from tests.probes.probe_tables import clouds, speech, with_column
 
@@ -83,6 +84,41 @@ def test_a_mistake_is_one_line_and_status_2(folder, tmp_path, arguments, expecte
     assert last.startswith("error: ") and expected in last
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "option", "said"),
+    [
+        ("linear", "decays=", "decays=: expected one or more"),
+        ("linear", "decays=-1", "decays=-1.0: expected"),
+        ("linear", "decays=nan", "decays=nan: expected"),
+        ("global_diagnostic", "decays=", "decays=: expected one or more"),
+        ("global_diagnostic", "epochs=-1", "epochs=-1: expected 0 or more"),
+        ("rsa", "scopes=", "expected some of ['local', 'global']"),
+        ("rsa", "pool=", "expected one of ['mean', 'linear', 'scalar']"),
+        ("rsa", "frames=-5", "frames=-5: expected 0 or more"),
+        ("rsa", "utterances=-1", "utterances=-1: expected 0 or more"),
+        ("rsa", "epochs=0", "epochs=0: expected 1 or more"),
+        ("similarity", "metrics=", "expected some of ['cka', 'pwcca']"),
+        ("similarity", "frames=-5", "frames=-5: expected 0 or more"),
+        ("mlp", "batch=1", "batch=1: expected at least 2"),
+        ("mlp", "rate=inf", "must be above 0 and finite"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_one_line(folder, tmp_path, capsys, asked, option, said):
+    assert main([str(folder), "--out", str(tmp_path / "r"), "--probe", asked, "--option", option, "--no-plot"]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("error: ") and said in last
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_out_that_is_a_file_is_one_line_before_any_work(folder, tmp_path, capsys, inside):
+    (tmp_path / "file").write_text("x")
+    out = tmp_path / "file" / "r" if inside else tmp_path / "file"
+    for command in ([], ["suite"], ["regression"], ["words"]):
+        rest = ["--target", "age"] if command == ["regression"] else []
+        assert main([*command, str(folder), "--out", str(out), *rest]) == 2
+        assert capsys.readouterr().err == f"error: --out {out}: {tmp_path / 'file'} is a file, expected a folder\n"
 
 
 def test_no_table_and_help(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from datasets import DatasetDict
 
+from features.columns import matrices
 from probes import ProbeError, probe
 from probes.examples import Examples
 from probes.frames import triphones
@@ -120,7 +121,28 @@ def test_speakers_are_told_apart_by_utterances_of_all_of_them():
     shared = probe(
         DatasetDict({"train": even, "test": odd}), examples="utterances", target="speaker_id", progress=False
     )
-    assert accuracy(shared, "net").split == "official"
+    assert (accuracy(shared, "net").split, accuracy(shared, "net").value) == ("official", 1.0)
+    dealt = probe(
+        DatasetDict({"train": even, "test": odd}), examples="utterances", target="speaker_id", folds=3, progress=False
+    )
+    assert (accuracy(dealt, "net").split, accuracy(dealt, "net").folds, accuracy(dealt, "net").value) == (
+        "utterance", 3, 1.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", [{}, {"probe": "mixing", "option": {"epochs": 2}}])
+def test_a_pooled_column_beside_the_frames_of_its_layer_is_left_out(asked):
+    table, _ = voices()
+    plain = {"examples": "utterances", "target": "gender", "progress": False, "draws": 5, "encoders": ["net"], **asked}
+    frames, lengths = matrices(table, "net.l0", slice(0, len(table)))
+    means = [part.mean(axis=0, keepdims=True) for part in np.split(frames, np.cumsum(lengths)[:-1])]
+    both = with_column(table, means, encoder="net", axis="utterance", pool="mean")
+    found, alone = (probe(one, **plain) for one in (both, table))
+    assert found.to_pandas().value.tolist() == alone.to_pandas().value.tolist()
+    assert found.to_pandas().note.str.contains("pooled columns left out where the frames are there (net.mean.l0)",
+                                               regex=False).all()  # fmt: skip
+    only = probe(both.remove_columns("net.l0"), **plain).to_pandas()
+    assert "net" in set(only.encoder) and not only.note.str.contains("left out").any()
 
 
 def test_gender_is_learnt_from_other_speakers():

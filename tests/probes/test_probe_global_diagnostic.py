@@ -9,6 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 
+from features.columns import matrices
 from probes import ProbeError, probe
 from probes.attention import Utterances, initial, pooled
 from probes.multilabel import choose_questions, fit_questions, question_counts, question_scores
@@ -48,6 +49,25 @@ def toy():
 def scored(table, **options):
     found = probe(table, probe="global_diagnostic", progress=False, **options).to_pandas()
     return found, found.set_index(["encoder", "layer", "metric"]).value
+
+
+@pytest.mark.parametrize("protocol", ["standard", "published"])
+def test_utterances_without_frames_are_left_out_for_all_layers(toy, protocol):
+    """The results are those of the table without them, and the note counts them."""
+    table, _ = toy
+    frames, lengths = matrices(table, "toy.l1", slice(0, len(table)))
+    cells = np.split(frames, np.cumsum(lengths)[:-1])
+    for row in (5, 70):
+        cells[row] = cells[row][:0]
+    short = with_column(table.remove_columns("toy.l1"), cells, layer="l1", index=1)
+    rest = table.select([row for row in range(len(table)) if row not in (5, 70)])
+    asked = {"protocol": protocol, "draws": 20, "option": {"epochs": 5}}
+    found, wanted = (scored(one, **asked)[0] for one in (short, rest))
+    assert found.note.str.contains("2 utterances without frames left out").all()
+    assert set(found.n_test) == set(wanted.n_test) and set(found.layer) == {"", "l0", "l1"}
+    if protocol == "standard":  # the halves are drawn of all rows
+        same = ~found.metric.isin(["control_accuracy", "selectivity"])
+        np.testing.assert_allclose(found[same].value, wanted[same].value, atol=1e-6)
 
 
 def test_each_question_is_scikit_learns_logistic_regression():

@@ -148,6 +148,26 @@ def test_only_the_pool_that_makes_the_products_keeps_its_threads(monkeypatch):
             assert threads() == {"numpy.libs": 2, "scipy.libs": 2}
 
 
+@pytest.mark.parametrize("seed", [2, 4, 6])
+def test_strong_decays_that_answer_one_class_alike_do_not_end_the_search(seed):
+    """Of an uneven label the two strongest decays answer the commoner class alone; scikit-learn says so."""
+    draw = np.random.default_rng(seed)
+    labels = (draw.random(4000) < 0.05).astype(np.int64)
+    values = draw.normal(size=(4000, 10)).astype(np.float32)
+    values[:, :2] += 1.3 * labels[:, None]
+    table = FrameTable(values, labels, np.arange(4000), np.arange(4000), ("modal", "creaky"), ("s",))
+    train, validation, test = np.split(np.arange(4000), [2000, 3000])
+    accuracies = []
+    for decay in DECAYS:
+        scaler, model = peer(table, train, decay / 2)  # one vector for two classes, where ours are two of half its size
+        accuracies.append(model.score(scaler.transform(values[validation].astype(np.float64)), labels[validation]))
+    assert accuracies[0] == accuracies[1] == (labels[validation] == 0).mean() < max(accuracies) - 0.005
+    found = fit(table, train, validation, refit=False)
+    right = (found.predict(values[validation]) == labels[validation]).mean()
+    assert right == pytest.approx(max(accuracies), abs=0.002)
+    assert (found.predict(values[test])[labels[test] == 1] == 1).mean() > 0.1
+
+
 def test_refitting_learns_from_validation_and_keeps_the_decay():
     table = blobs(600, 4, 40, spread=3.0)
     train, validation, _ = parts(table)

@@ -10,10 +10,11 @@ from sklearn.linear_model import Ridge as Peer
 
 from probes import ProbeError
 from probes.__main__ import main
-from probes.number_scores import measures, moments
+from probes.number_scores import NumberScorer, measures, moments
 from probes.regression import pooled, regress
 from probes.results import Results
 from probes.ridge import RidgePath
+from probes.splits import make_splits
 from tests.probes.probe_tables import manifest, with_column
 
 
@@ -59,6 +60,40 @@ def test_measures_equal_scipy():
     assert np.isnan(measures(moments(truth, guess, guess, groups).sum(axis=0))["pearson_r"])
 
 
+def test_a_large_offset_leaves_the_correlation_as_it_is():
+    """Seconds since 1970: scipy takes means off first."""
+    draw = np.random.default_rng(0)
+    truth = 1.7e9 + draw.normal(size=200)
+    answers = truth + draw.normal(size=200)
+    found = measures(moments(truth, answers, truth.mean() + 0 * truth, np.arange(200) % 7).sum(axis=0))
+    assert found["pearson_r"] == pytest.approx(pearsonr(truth, answers).statistic, abs=1e-9)
+    assert found["mse"] == pytest.approx(np.mean((truth - answers) ** 2))
+    small = measures(moments(truth * 1e-20, answers * 1e-20, answers * 0, np.arange(200) % 7).sum(axis=0))
+    assert small["pearson_r"] == pytest.approx(pearsonr(truth, answers).statistic, abs=1e-6)
+
+
+@pytest.mark.parametrize("speakers", [3, 4, 5])
+def test_draws_in_which_the_truth_does_not_vary_have_no_correlation(speakers):
+    """The age of a speaker: each draw by scipy, those of one speaker alone left out."""
+    draw = np.random.default_rng(speakers)
+    voice = np.repeat(np.arange(speakers), 20)
+    truth = draw.normal(40, 11.3, speakers).round(1)[voice]
+    answers = truth + draw.normal(0, 15, len(truth))
+    splits = make_splits([f"u{n}" for n in range(len(voice))], [f"s{n}" for n in voice], folds=speakers)
+    sums = moments(truth, answers, truth * 0, voice)
+    drawn = np.random.default_rng(0).multinomial(speakers, np.full(speakers, 1 / speakers), size=1000)
+    drawn = np.concatenate([drawn, speakers * np.eye(speakers, dtype=np.int64)])
+    found, alone = measures(drawn @ sums)["pearson_r"], drawn.max(axis=1) == speakers
+    assert alone.any() and np.isnan(found[alone]).all() and np.isfinite(found[~alone]).all()
+    wanted = [
+        pearsonr(*(np.repeat(one, times[voice]) for one in (truth, answers))).statistic for times in drawn[~alone]
+    ]
+    np.testing.assert_allclose(found[~alone], wanted, atol=1e-9)
+    row = next(iter(NumberScorer(truth, splits, np.full(len(truth), truth.mean()), 0).rows(answers)))
+    assert row["metric"] == "pearson_r"
+    assert -1 <= row["ci_low"] <= row["value"] <= row["ci_high"] <= 1
+
+
 def test_the_mean_of_an_utterance_is_its_frames_mean():
     table, _, sound = scored()
     np.testing.assert_allclose(pooled(table, "net.block1"), sound, atol=1e-5)
@@ -88,7 +123,12 @@ def test_noise_gives_nothing():
 
 @pytest.mark.parametrize(
     ("target", "encoders", "message"),
-    [("speaker_id", None, "expected one of"), ("score_x", None, "score_total"), ("score_total", ["x"], "net")],
+    [
+        ("speaker_id", None, "expected one of"),
+        ("segments", None, r"expected one of \['score_total'\]"),
+        ("score_x", None, "score_total"),
+        ("score_total", ["x"], "net"),
+    ],
 )
 def test_mistakes(target, encoders, message):
     with pytest.raises(ProbeError, match=message):

@@ -51,6 +51,22 @@ class Page(HTMLParser):
             assert self.open.pop() == tag
 
 
+@pytest.mark.parametrize("label", ["$x_{$", "b$y^", "\x00a", "\x1b[0m", "\ufffe", "<b>&"])
+def test_any_label_can_be_drawn(label, tmp_path):
+    """Dollar signs are no formulas, and what XML does not allow is spelt out."""
+    other = {"truth": [label, label, "b"], "answer": [label, "b", "b"], "count": [3, 1, 4]}
+    known = {"encoder": "log_mel", "init": "none", "layer": "mel"}
+    counted = pa.table({**{name: [value] * 3 for name, value in known.items()}, **other})
+    made = example()
+    Results(made.table, None, counted).save(tmp_path)
+    files = report([tmp_path], tmp_path / "page.html")
+    Page(files[0].read_text(encoding="utf-8"))
+    pictures = [path for path in files if path.suffix == ".svg"]
+    texts = [text.strip() for path in pictures for text in ET.parse(path).getroot().itertext()]
+    shown = {"\x00a": "\\x00a", "\x1b[0m": "\\x1b[0m", "\ufffe": "\\xfffe"}.get(label, label)
+    assert pictures and shown in texts
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Results of linear probes with confusions, RSA of layers and similarity of pairs of layers."""

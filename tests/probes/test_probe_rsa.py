@@ -193,6 +193,20 @@ def test_attention_finds_the_frames_that_tell(kind):
     assert (trained.split, trained.folds, trained.disjoint, trained.n_test) == ("folds", 3, True, 60)
 
 
+@pytest.mark.parametrize("pool", ["mean", "linear"])
+def test_utterances_without_frames_are_left_out_and_local_results_stay(toy, pool):
+    table, _, values = toy
+    cells = [part[:0] if row == 5 else part for row, part in enumerate(values)]
+    short = with_column(table.remove_columns(["toy.l0", "toy.l1"]), cells)
+    rest = table.remove_columns("toy.l1").select([row for row in range(24) if row != 5])
+    asked = {"probe": "rsa", "progress": False, "draws": 20, "folds": 2, "option": {"pool": (pool,), "epochs": 2}}
+    found, wanted = (probe(one, **asked).to_pandas().set_index("metric") for one in (short, rest))
+    told = found.index.str.startswith("global")
+    assert (found.note.str.contains("1 utterances without frames left out") == told).all()
+    np.testing.assert_allclose(found.value, wanted.value, atol=1e-5)
+    assert found.n_test.tolist() == wanted.n_test.tolist()
+
+
 def test_mistakes_are_named(toy):
     for option, said in (({"scopes": "utterance"}, "expected some of"), ({"pool": "max"}, "expected one of")):
         with pytest.raises(ProbeError, match=said):

@@ -80,6 +80,16 @@ def test_empty_backward_and_undefined_segments_hold_nothing():
     assert held(column([null]), 0, 0.5) is None
 
 
+def test_a_segment_that_begins_before_its_row_does_not_reach_into_the_one_before():
+    rows = column([segment(0, 0.9, "aa")], [segment(-0.15, 0.2, "b"), segment(-0.3, -0.1, "gone")])
+    assert [held(rows, 0, t) for t in (0.89, 0.9, 0.98, 1.0)] == ["aa", None, None, None]
+    segments = tier_segments(rows, "phones")
+    moments = np.arange(0, 1, 0.02)
+    found = segments.at(np.repeat([0, 1], 50), np.tile(moments, 2)).reshape(2, 50)
+    names = [[None if i < 0 else segments.names[segments.labels[i]] for i in one] for one in found]
+    assert names == [["aa"] * 45 + [None] * 5, ["b"] * 10 + [None] * 40]
+
+
 def test_slices_and_chunks_of_a_column_read_alike():
     rows = column([segment(0, 1, "a")], [segment(0, 1, "b")], [segment(0, 1, "c"), segment(1, 2, "d")])
     chunked = pa.chunked_array([rows.slice(0, 1), rows.slice(1)])
@@ -88,7 +98,8 @@ def test_slices_and_chunks_of_a_column_read_alike():
 
 
 moments = st.integers(0, 40).map(lambda n: n / 8)
-spans = st.builds(segment, moments, moments, st.sampled_from("abc"), st.sampled_from(["phones", "words"]))
+bounds = st.integers(-16, 40).map(lambda n: n / 8)  # cut out of a longer recording, a segment may begin before it
+spans = st.builds(segment, bounds, bounds, st.sampled_from("abc"), st.sampled_from(["phones", "words"]))
 
 
 @settings(max_examples=300)

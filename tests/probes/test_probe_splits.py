@@ -76,7 +76,8 @@ def test_labels_of_utterances_do_not_change_who_is_where():
 def test_two_speakers_tune_on_utterances_of_the_train_speaker_and_say_so():
     ids, names = corpus(2, 20)
     splits = make_splits(ids, names)
-    assert (splits.kind, len(splits.folds), splits.disjoint) == ("folds", 2, True)
+    # the one train speaker is also tuned on, so not all three parts are apart; test is
+    assert (splits.kind, len(splits.folds), splits.disjoint, splits.heard) == ("folds", 2, False, False)
     assert "utterances" in splits.note
     for fold in splits.folds:
         assert {names[row] for row in fold.train} == {names[row] for row in fold.validation}
@@ -128,6 +129,38 @@ def test_official_splits_that_share_speakers_say_so():
     assert "share 4 speakers" in splits.note
     with pytest.raises(ProbeError, match="empty"):
         make_splits(ids, names, official=["train"] * len(ids))
+
+
+def test_train_and_validation_that_share_speakers_are_not_disjoint():
+    ids, names = corpus(6, 4)
+    roles = [("test" if name in ("s4", "s5") else "validation" if one.endswith("u0") else "train")
+             for one, name in zip(ids, names, strict=True)]  # fmt: skip
+    splits = make_splits(ids, names, official=roles)
+    assert (splits.disjoint, splits.heard) == (False, False)
+    assert "share 4 speakers between train and validation" in splits.note and "and test" not in splits.note
+    single = make_splits(ids, ["s0" if name < "s4" else name for name in names],
+                         official=["test" if name > "s3" else "train" for name in names])  # fmt: skip
+    assert not single.disjoint and "tenth of the train speaker's utterances" in single.note
+
+
+def test_speakers_to_tell_apart_are_all_trained_on_and_tuned_on():
+    """In every fold, whatever the official parts and the folds that are asked for."""
+    ids, names = corpus(12, 10)
+    shared = ["test" if int(name[-1]) < 3 else "train" for name in ids]
+    for official, folds in ((shared, None), (shared, 3), (None, 3), (None, 2)):
+        splits = make_splits(ids, names, official=official, folds=folds, voices=True)
+        for fold in splits.folds:
+            assert all({names[row] for row in part} == set(names) for part in sides(fold))
+        assert not splits.disjoint and splits.heard
+    whole = make_splits(ids, names, official=shared, voices=True)
+    assert (whole.kind, [len(part) for part in sides(whole.folds[0])]) == ("official", [72, 12, 36])
+    assert "tenth of each train speaker's utterances" in whole.note
+    dealt = make_splits(ids, names, official=shared, folds=3, voices=True)
+    assert sorted(np.concatenate([fold.test for fold in dealt.folds])) == list(range(len(ids)))
+    with pytest.raises(ProbeError, match="each train speaker has one utterance"):
+        make_splits(ids, names, official=["train" if n.endswith("u0") else "test" for n in ids], voices=True)
+    with pytest.raises(ProbeError, match="folds=1: expected at least 2"):
+        make_splits(ids, names, folds=1, voices=True)
 
 
 def test_a_number_of_folds_overrules_what_the_table_would_get():

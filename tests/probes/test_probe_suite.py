@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
-from datasets import DatasetDict
+from datasets import DatasetDict, concatenate_datasets
 
 from probes import ProbeError, abx, probe, registry
 from probes.__main__ import main
 from probes.report import report
 from probes.results import Results
 from probes.suite import Part, merged, parts, suite
+from probes.suite_state import State
 from probes.suite_tables import TABLES, markdown
 from tests.probes.probe_tables import clouds, speech, with_column
 from tests.probes.test_probe_report import Page
@@ -35,6 +36,7 @@ def table():
     return with_column(made, clouds(truth, known=0.5), encoder="mel", layer="mel")
 
 
+UTTERANCES = {"examples": "utterances", "draws": 5}
 CHOSEN = [
     Part("linear", {"control": True, "draws": 20}),
     Part("similarity", {"probe": "similarity", "draws": 20}),
@@ -77,6 +79,55 @@ def test_a_finished_part_is_not_repeated_unless_something_else_is_asked(table, w
     fewer = table.select(range(12))  # other rows are another table
     suite(fewer, tmp_path, chosen=[Part("linear", {"draws": 6})], say=said.append)
     assert said[-1] != "linear: finished before"
+
+
+def test_other_labels_are_another_table(table, tmp_path):
+    """The same ids and features with other segments or another column of labels."""
+    asked, said = [Part("linear", {"draws": 5}), Part("gender", {**UTTERANCES, "target": "gender"})], []
+    first = suite(table, tmp_path, chosen=asked, say=said.append)[0].to_pandas()
+    cells = table["segments"][1:] + table["segments"][:1]
+    moved = table.map(lambda _, n: {"segments": cells[n]}, with_indices=True, load_from_cache_file=False)
+    again, fresh = (
+        suite(moved, folder, chosen=asked, say=said.append)[0].to_pandas() for folder in (tmp_path, tmp_path / "new")
+    )
+    assert "finished before" not in "".join(said)
+    pd.testing.assert_frame_equal(again, fresh)
+    assert first.value.tolist() != again.value.tolist()
+    said.clear()
+    swapped = table.remove_columns("gender").add_column("gender", ["m", "f"] * (len(table) // 2))
+    suite(swapped, tmp_path, chosen=asked, say=said.append)
+    assert not any("finished before" in line for line in said)
+
+
+def test_parts_of_another_table_or_with_other_settings_are_left_out(table, tmp_path):
+    said: list[str] = []
+    both = [Part("linear", {"draws": 5}), Part("gender", {**UTTERANCES, "target": "gender"})]
+    whole, _ = suite(table, tmp_path, chosen=both, shared={"seed": 0, "folds": None}, say=said.append)
+    assert set(whole.to_pandas().part) == {"linear", "gender"}
+    alone, left_out = suite(table, tmp_path, chosen=both[:1], shared={"seed": 7, "folds": 3}, say=said.append)
+    assert set(alone.to_pandas().part) == {"linear"} and set(alone.to_pandas().seed) == {7}
+    assert said[-1].startswith("left out of the results: gender, measured on another table")
+    assert set(left_out) == {"gender"} and "Left out: gender" in (tmp_path / "table.md").read_text()
+    # the same settings again: both, and with features of one more layer as well
+    assert set(suite(table, tmp_path, chosen=both[:1], shared={"seed": 0, "folds": None}, say=said.append)[0]
+               .to_pandas().part) == {"linear", "gender"}  # fmt: skip
+    more = with_column(table, [np.ones((30, 3))] * len(table), encoder="new", layer="l0")
+    said.clear()
+    added, _ = suite(more, tmp_path, chosen=both[:1], shared={"seed": 0, "folds": None}, say=said.append)
+    assert set(added.to_pandas().part) == {"linear", "gender"} and said[0].startswith("linear: ")
+    fewer = table.select(range(12))
+    assert set(suite(fewer, tmp_path, chosen=both[:1], say=said.append)[0].to_pandas().part) == {"linear"}
+
+
+def test_the_hash_of_a_table_is_of_its_rows_alone(table, tmp_path):
+    DatasetDict(train=table).save_to_disk(str(tmp_path / "table"))
+    stored = DatasetDict.load_from_disk(str(tmp_path / "table"))["train"]
+    halves = concatenate_datasets([table.select(range(7)), table.select(range(7, len(table)))])
+    chosen = table.select([*range(len(table))][::-1]).select([*range(len(table))][::-1])
+    shared = {"encoders": ("net",), "seed": 0}
+    states = [State.of(one, shared) for one in (table, stored, halves, chosen)]
+    assert all(one == states[0] for one in states)
+    assert State.of(table.select(range(12)), shared).table != states[0].table
 
 
 def test_an_interrupted_part_is_run_again(table, tmp_path):

@@ -19,17 +19,20 @@ import tarfile
 import weakref
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from builders.cache import cache_dir, digest, writing
 from builders.compression import Bzip2, Gzip
 from builders.damage import DAMAGE, Guarded, unreadable
 from builders.errors import CorpusError
+from builders.member_names import admitted, litter, printable
 from builders.parts import Joined, first_part, parts_of
 from builders.split_zip import place_members
-from builders.tar_parts import Header, Window
+from builders.tar_members import KINDS, tar_members
+from builders.tar_parts import Window
 from builders.walk import walk
 
 logger = logging.getLogger(__name__)
@@ -59,6 +62,7 @@ class Source(Protocol):
     """What a folder and each kind of archive can do."""
 
     path: Path
+    left_out: Counter[str]  # how many members `scan` left out, by their kind, but for litter
 
     def fingerprint(self) -> str:
         """Return what changes when the source's content does."""
@@ -111,20 +115,6 @@ def archive_suffix(path: Path) -> str | None:
     return next((suffix for suffix in ARCHIVES if name.endswith(suffix)), None)
 
 
-def admitted(name: str, where: Path) -> bool:
-    """Tell whether a member may be read: no way out of the archive, no litter of a file manager."""
-    parts = PurePosixPath(name).parts
-    if name.startswith(("/", "\\")) or ".." in parts or (parts and parts[0].endswith(":")):
-        logger.warning("%s: member %r points out of the archive: left out", where.name, printable(name)[:200])
-        return False
-    return bool(parts) and not (parts[-1].startswith("._") or parts[-1] == ".DS_Store" or "__MACOSX" in parts)
-
-
-def printable(name: str) -> str:
-    """Return the name with bytes that are not UTF-8 replaced, so that it can be stored."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def chunks(source: Source, member: Member) -> Iterator[bytes]:
     """Yield a member's bytes in parts, so that memory does not depend on its size.
 
@@ -150,6 +140,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.left_out: Counter[str] = Counter()
 
     def fingerprint(self) -> str:
         """Return a hash of every file's name, size and modification time."""
@@ -180,6 +171,7 @@ class _Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.left_out: Counter[str] = Counter()
         self._handle: Any = None
 
     def fingerprint(self) -> str:
@@ -194,7 +186,7 @@ class _Archive:
             self._handle = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_handle": None}
+        return {**self.__dict__, "_handle": None}
 
     def _opened(self) -> Any:
         if self._handle is None:
@@ -236,11 +228,10 @@ class Tar(_Archive):
     """A tar, compressed with gzip or bzip2 or not; both are read at random through rapidgzip's seek points."""
 
     def scan(self) -> Iterator[Member]:
-        """Read the whole archive once and yield its files in their order in the archive."""
+        """Read the whole archive and yield its files in their order in the archive, hard links after all others."""
         handle = self._opened()
         try:
             yield from self._bounded(self._members(handle))
-            self._check_end(handle)
         except (tarfile.TarError, EOFError, OSError, RuntimeError, ValueError) as error:
             raise self._damaged(error) from None
         if self._compression is not None:
@@ -267,27 +258,8 @@ class Tar(_Archive):
         return Window(self._opened(), member.position, member.size)
 
     def _members(self, handle: Any) -> Iterator[Member]:
-        with tarfile.open(fileobj=handle, mode="r:", errorlevel=1, tarinfo=Header) as tar:
-            for info in tar:
-                tar.members = []  # tarfile keeps every header: ten million are gigabytes
-                if (member := self._member(info)) is not None:
-                    yield member
-
-    def _member(self, info: tarfile.TarInfo) -> Member | None:
-        if info.isdir() or not admitted(info.name, self.path):
-            return None
-        if not info.isreg() or info.issparse():  # what a sparse file holds does not lie there as it is
-            kind = "a sparse file" if info.isreg() else "a link or a device"
-            logger.warning("%s: member %r is %s: left out", self.path.name, printable(info.name)[:200], kind)
-            return None
-        return Member(printable(info.name).removeprefix("./"), b"", info.size, info.offset_data)
-
-    def _check_end(self, handle: Any) -> None:
-        # A tar that is cut between two members looks whole to tarfile; the end marker is missing then.
-        end = handle.seek(0, io.SEEK_END)
-        handle.seek(max(0, end - 1024))
-        if handle.read(1024).strip(b"\0"):
-            raise EOFError("no end-of-archive marker")
+        for name, size, offset in tar_members(handle, self.path, self.left_out):
+            yield Member(name, b"", size, offset)
 
     @property
     def _compression(self) -> type[Gzip] | type[Bzip2] | None:
@@ -319,12 +291,17 @@ class Zip(_Archive):
 
     def _members(self) -> Iterator[Member]:
         for info in sorted(self._opened().infolist(), key=lambda info: info.header_offset):
-            if info.is_dir() or not admitted(info.filename, self.path):
+            if info.is_dir():
+                continue
+            if not admitted(info.filename, self.path):
+                if not litter(info.filename):
+                    self.left_out[KINDS["name"]] += 1
                 continue
             if stat.S_ISLNK(info.external_attr >> 16):
                 logger.warning("%s: member %r is a link: left out", self.path.name, info.filename)
+                self.left_out[KINDS["link"]] += 1
                 continue
-            yield Member(info.filename, info.filename.encode(), info.file_size, info.header_offset)
+            yield Member(printable(info.filename), info.filename.encode(), info.file_size, info.header_offset)
 
     def open(self, member: Member) -> BinaryIO:
         """Read the member into memory, with its checksum checked; a larger one is unpacked as it is read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,8 +33,8 @@ def digest(parts: Iterable[Any]) -> str:
 @contextmanager
 def writing(final: Path) -> Iterator[Path]:
     """Yield a temporary path beside `final` that takes the final name only if all went well."""
-    # Machines that share a disk may have processes of one number.
-    temporary = final.with_name(f".{final.name}.{platform.node()}.{os.getpid()}.tmp")
+    # Machines that share a disk may have processes of one number, and a process several threads that write.
+    temporary = final.with_name(f".{final.name}.{platform.node()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
         temporary.replace(final)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from builders.archives import open_source
-from builders.errors import CorpusError
+from builders.audio import normalise
+from builders.errors import AudioError, CorpusError
 from builders.files import Files
 from builders.inventory import Found, archives, index
 from builders.members import Place, below, locate, remember
@@ -70,8 +71,11 @@ def reason(tree: Tree, found: Found, outputs: list[Prepared]) -> tuple[str, str]
     why, proof = _unpacked(tree, found)
     for data in outputs:
         if why and data.corpus in found.corpora:
-            also, proof = _in_data_set(found, data)
-            why = also and f"{why}; {also}"
+            try:
+                also, proof = _in_data_set(found, data)
+            except CorpusError as error:  # it is damaged further in
+                also, proof = str(error), ""
+            why = also and (f"{why}; {also}" if also != why else why)
     return why, proof
 
 
@@ -84,7 +88,7 @@ def _unpacked(tree: Tree, found: Found) -> tuple[str, str]:
     for nested in (False, True) if _nested(found) else (False,):
         try:
             with closing(index(found.path, found.corpora, nested=nested)) as files:
-                why = _differs(tree, files, found, place)
+                why = _left_out(files) or _differs(tree, files, found, place)
         except CorpusError as error:  # it is damaged further in
             return str(error), ""
         if not why:
@@ -106,26 +110,50 @@ def _named(tree: Tree, place: Place, member: str) -> str:
     return str(tree.top / below(place, member))
 
 
+def _left_out(files: Files) -> str:
+    """Say what the archive holds and the index does not: nothing tells whether it is anywhere else."""
+    kinds = files.left_out()
+    named = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items())
+    return f"{sum(kinds.values()):,} members were left out of the index ({named})" if kinds else ""
+
+
 def _in_data_set(found: Found, data: Prepared) -> tuple[str, str]:
-    """Tell whether every recording of an archive is in a finished data set, or in its list of bad ones."""
+    """Tell whether every recording of an archive is in a finished data set, or is bad here as it was there."""
     if problem := data.verdict:
         return problem, ""
     if max(path.stat().st_mtime for path, _ in _parts(found)) > data.begun():
         return f"it is newer than {data.path}", ""
-    there = data.hashes
     with closing(index(found.path, [data.corpus], nested=True)) as files:
-        others = recordings = 0
+        if problem := _left_out(files):
+            return problem, ""
+        others = recordings = bad = 0
         for member in files.members():
             if not member.name.lower().endswith(AUDIO):
                 others += 1
                 continue
             name = canonical(data.corpus, member.name)
             recordings += 1
-            if not any(_holds(there, text) for text in (f"{name} {member.size}", f"{name} -1")):
+            if any(_holds(data.hashes, text) for text in (f"{name} {member.size}", f"{name} -1")):
+                continue
+            if name not in data.quarantined:
                 return f"{member.name} is not in {data.path}, nor in its quarantine", ""
+            if not _bad(files, member.name):
+                return f"{member.name} is in the quarantine of {data.path}, but may be whole here", ""
+            bad += 1
     if not recordings:
         return "it holds no recordings", ""
-    return "", f"its {recordings:,} recordings went into {data.path} ({others:,} texts and other files go with it)"
+    went = f"its {recordings - bad:,} recordings went into {data.path}"
+    went += f", {bad:,} more are in its quarantine and bad here too" if bad else ""
+    return "", f"{went} ({others:,} texts and other files go with it)"
+
+
+def _bad(files: Files, name: str) -> bool:
+    """Tell whether a recording is no audio: `prepare` may have read it from an unpacked folder, not from here."""
+    try:
+        normalise(files.read(name))
+    except AudioError:
+        return True
+    return False
 
 
 def _holds(there: np.ndarray, text: str) -> bool:

@@ -21,6 +21,7 @@ from builders.cache import absolute, cache_dir, digest
 from builders.errors import CorpusError, MemberError
 from builders.files import Files
 from builders.inventory import Found, held, index
+from builders.member_names import original, printable
 from builders.members import Comparison, Place, below, locate, remember
 from builders.on_disk import by_sizes
 from builders.tree import Tree
@@ -40,7 +41,7 @@ class Unpacking:
     place : Place
         Below it.
     refused : list of str
-        Members that could not be written, with the reason.
+        Members that were not written, with the reason, and how many of which kind never are.
     """
 
     top: Path
@@ -50,7 +51,7 @@ class Unpacking:
 
     def target(self, member: Member) -> Path:
         """Return where a member goes."""
-        return self.top / below(self.place, member.name)
+        return self.top / original(below(self.place, member.name))
 
     def folder(self, path: Path) -> None:
         """Make the folder of a file; one that is a link to somewhere else is refused."""
@@ -58,7 +59,9 @@ class Unpacking:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.parent.resolve().is_relative_to(self.top.resolve()):
-            raise MemberError(f"{path.parent} is a link out of {self.top}: remove it, or choose another --to")
+            raise MemberError(
+                f"{printable(str(path.parent))} is a link out of {self.top}: remove it, or choose another --to"
+            )
         self._checked.add(path.parent)
 
 
@@ -106,7 +109,7 @@ def extract(
     Returns
     -------
     Comparison, list of str
-        What is there, by sizes, and what could not be written.
+        What is there, by sizes, and what was not written.
 
     Raises
     ------
@@ -122,6 +125,7 @@ def extract(
         with _alone(found, top):
             _check_room(files, unpacking)
             _unpack(files, unpacking)
+        unpacking.refused += [f"{number:,} {kind}" for kind, number in files.left_out().items()]
         result = by_sizes(files, top, place)
     with closing(Tree(top)) as tree:
         remember(found.path, open_source(found.path).fingerprint(), place, tree, result)
@@ -182,7 +186,9 @@ def _write(files: Files, member: Member, unpacking: Unpacking, part: Path) -> No
         if _there(target, member):
             return
         if target.is_dir() or (target.is_file() and target.stat().st_size > member.size):
-            raise MemberError(f"{target} is there and is not what the archive has: remove it, or choose another --to")
+            raise MemberError(
+                f"{printable(str(target))} is there and is not what the archive has: remove it, or choose another --to"
+            )
         unpacking.folder(target)
         with part.open("wb") as file:
             for data in chunks(files.sources[0], member):

@@ -24,14 +24,20 @@ from builders.parquet import Shards
 
 logger = logging.getLogger(__name__)
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 PARQUET = ".parquet"
 LARGEST = 4_000_000_000  # bytes of a recording: reading one is holding it in memory
 ARCHIVE_DEPTH = 2  # archives lie in the folder that the user names, or in a folder of it
-SCHEMA = (
-    "CREATE TABLE members (name TEXT PRIMARY KEY, source INTEGER, path BLOB, size INTEGER, position INTEGER)"
-    " WITHOUT ROWID"
-)
+SCHEMA = """
+CREATE TABLE members (name TEXT PRIMARY KEY, source INTEGER, path BLOB, size INTEGER, position INTEGER) WITHOUT ROWID;
+CREATE TABLE left_out (source INTEGER, kind TEXT, members INTEGER);
+"""
+# An archive may hold a name twice (`tar -r`): the last one counts, as it does when it is unpacked. What is unpacked
+# already has a path of its own and goes before what lies in a tar.
+ENTER = """
+INSERT INTO members VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET
+    size = excluded.size, position = excluded.position WHERE source = excluded.source AND path = excluded.path
+"""
 
 
 class Files:
@@ -102,6 +108,11 @@ class Files:
         """Return the number of members and the sum of their bytes."""
         members, size = self._index().execute("SELECT COUNT(*), SUM(size) FROM members").fetchone()
         return members, size or 0
+
+    def left_out(self) -> dict[str, int]:
+        """Return how many members are not in the index although the archives hold them, by their kind."""
+        query = "SELECT kind, SUM(members) FROM left_out GROUP BY kind ORDER BY kind"
+        return dict(self._index().execute(query).fetchall())
 
     @property
     def indexed(self) -> bool:
@@ -210,11 +221,12 @@ class Files:
             try:
                 connection.execute("PRAGMA journal_mode=OFF")
                 connection.execute("PRAGMA synchronous=OFF")
-                connection.execute(SCHEMA)
+                connection.executescript(SCHEMA)
                 for number, source in enumerate(self.sources):
-                    connection.executemany(
-                        "INSERT OR IGNORE INTO members VALUES (?, ?, ?, ?, ?)", self._rows(number, source)
-                    )
+                    source.left_out.clear()
+                    connection.executemany(ENTER, self._rows(number, source))
+                    kinds = ((number, *kind) for kind in source.left_out.items())
+                    connection.executemany("INSERT INTO left_out VALUES (?, ?, ?)", kinds)
                 connection.commit()
             finally:
                 connection.close()

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from builders.archives import TAR, ZIP, archive_suffix, printable
+from builders.archives import TAR, ZIP, archive_suffix
 from builders.errors import CorpusError
+from builders.member_names import printable
 from builders.parts import Joined, parts_of
 from builders.tar_parts import Header
 

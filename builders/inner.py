@@ -24,20 +24,21 @@ class Inner:
     def __init__(self, source: Source, patterns: Sequence[str]) -> None:
         self.source = source
         self.path: Path = source.path
+        self.left_out = source.left_out  # what is left out of the inner ones is counted with it
         self.patterns = [f"*/{pattern}" for pattern in patterns]
         self._held: Any = None
 
     def scan(self) -> Iterator[Member]:
         """Yield the plain members, then what is inside the others, so that what is unpacked already comes first."""
         position = 0
-        holders = []
+        holders = {}  # of those of one name the last
         for member in self.source.scan():
             position = max(position, member.position)
             if self._holds(member):
-                holders.append(member)
+                holders[member.name] = member
             else:
                 yield member
-        for holder in holders:
+        for holder in holders.values():
             for found in self._members(holder):
                 position += 1
                 yield found._replace(position=position)

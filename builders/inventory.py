@@ -13,7 +13,7 @@ from pathlib import Path
 from builders.archives import TAR, TAR_GZ, ZIP, archive_suffix, open_source
 from builders.cache import cache_dir, digest, writing
 from builders.errors import CorpusError
-from builders.files import Files
+from builders.files import INDEX_VERSION, Files
 from builders.glance import Glance, glance
 from builders.members import Comparison, Place, below, compare, locate, recall, remember
 from builders.parts import FIRST, parts_of
@@ -212,7 +212,8 @@ class _Looks:
             states = [(part.name, part.stat()) for part in parts_of(path)]
         except CorpusError:
             states = [(path.name, path.stat())]
-        key = f"{path} {digest((name, status.st_size, status.st_mtime_ns) for name, status in states)}"
+        times = [(name, status.st_size, status.st_mtime_ns) for name, status in states]
+        key = f"{path} {digest([INDEX_VERSION, *times])}"
         values = self.known.get(key) or list(glance(path))
         self.now[key] = values
         head, broken, remark = values

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from builders.archives import Member
 from builders.cache import cache_dir, digest, writing
+from builders.files import INDEX_VERSION
 from builders.tree import File, Tree
 
 PROBES = 8  # members by which the folder is found
@@ -153,7 +154,8 @@ def recall(archive: Path, fingerprint: str, place: Place, tree: Tree) -> Compari
 
 
 def _record(archive: Path, place: Place, tree: Tree) -> Path:
-    return cache_dir("comparisons") / f"{digest([str(archive), str(tree.top / place.folder), place.strip])}.json"
+    compared = [INDEX_VERSION, str(archive), str(tree.top / place.folder), place.strip]
+    return cache_dir("comparisons") / f"{digest(compared)}.json"
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:

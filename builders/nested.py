@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from builders.archives import Member, admitted, printable, unreadable
+from builders.archives import Member, unreadable
 from builders.errors import CorpusError
 from builders.inner import Inner
+from builders.tar_members import tar_members
 
 LIMIT = 4_000_000_000  # bytes of a tar inside a corpus: it is held in memory
 
@@ -39,14 +40,14 @@ class Nested(Inner):
         return io.BytesIO(data)
 
     def _members(self, tar: Member) -> Iterator[Member]:
+        found: dict[str, tuple[int, int]] = {}  # of a name that comes twice the last
         try:
-            with tarfile.open(fileobj=self._unpacked(tar), mode="r:", errorlevel=1) as inner:
-                for info in inner:
-                    if info.isreg() and admitted(info.name, self.path / tar.name):
-                        name = f"{_folder(tar.name)}{printable(info.name).removeprefix('./')}"
-                        yield Member(name, _pack(tar, info.offset_data), info.size, 0)
-        except tarfile.TarError as error:
+            for name, size, offset in tar_members(self._unpacked(tar), self.path / tar.name, self.left_out):
+                found[name] = (size, offset)
+        except (tarfile.TarError, EOFError) as error:
             raise self._damaged(tar, error) from None
+        for name, (size, offset) in found.items():
+            yield Member(f"{_folder(tar.name)}{name}", _pack(tar, offset), size, 0)
 
     def _inside(self, member: Member) -> bool:
         return _unpack(member) is not None

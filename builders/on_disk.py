@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from builders.archives import Member, Source, chunks
 from builders.errors import MemberError
 from builders.files import Files
+from builders.member_names import original, printable
 from builders.members import Comparison, Place, below, compare, compared_by
 
 HEADERS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph")
@@ -22,7 +23,7 @@ def by_sizes(files: Files, top: Path, place: Place) -> Comparison:
 
     def size_of(path: str) -> int | None:
         try:
-            return (top / path).stat().st_size
+            return (top / original(path)).stat().st_size
         except OSError:
             return None
 
@@ -36,8 +37,9 @@ def by_bytes(files: Files, top: Path, place: Place) -> Comparison:
     headless = []
 
     def same(member: Member, path: str) -> bool | None:
-        result = _same(files.sources[0], member, top / path)
-        if result and path.lower().endswith(HEADERS) and not _header(top / path):
+        file = top / original(path)
+        result = _same(files.sources[0], member, file)
+        if result and path.lower().endswith(HEADERS) and not _header(file):
             headless.append(member.name)
         return result
 
@@ -50,14 +52,14 @@ def by_bytes(files: Files, top: Path, place: Place) -> Comparison:
 def changed_since(files: Files, top: Path, place: Place, at: int) -> str:
     """Return the first file that is gone or was touched at `at` (ns) or later, empty where there is none."""
     for member in files.members():
-        path = top / below(place, member.name)
+        path = top / original(below(place, member.name))
         try:
             status = path.stat()
         except OSError:
-            return str(path)
+            return printable(str(path))
         # The time of the last change of content may be set by anyone; that of the last change of anything may not.
         if max(status.st_mtime_ns, status.st_ctime_ns) >= at or status.st_size != member.size:
-            return str(path)
+            return printable(str(path))
     return ""
 
 
@@ -75,8 +77,9 @@ def _same(source: Source, member: Member, path: Path) -> bool | None:
 
 def _header(path: Path) -> bool:
     try:
-        return soundfile.info(str(path)).frames >= 0
-    except (soundfile.LibsndfileError, RuntimeError):
+        with path.open("rb") as file:  # libsndfile takes no name that is not UTF-8
+            return soundfile.info(file).frames >= 0
+    except (soundfile.LibsndfileError, RuntimeError, OSError):
         return False
 
 

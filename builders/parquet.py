@@ -11,10 +11,11 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from builders.archives import Member, admitted, unreadable
+from builders.archives import Member, unreadable
 from builders.cache import digest
 from builders.errors import CorpusError
 from builders.inner import Inner
+from builders.member_names import admitted
 
 AUDIO = "audio"  # the column: a struct of bytes and path
 

@@ -61,11 +61,18 @@ class Prepared:
             found |= dict(zip(rows.column("member").to_pylist(), rows.column("bytes").to_pylist(), strict=True))
         return found
 
-    def members(self) -> Iterator[tuple[str, int]]:
-        """Yield (name, bytes) of every recording that went in, further audio with -1 bytes, in batches' order."""
+    def members(self, *, quarantined: bool) -> Iterator[tuple[str, int]]:
+        """Yield (name, bytes) of every recording that went in, or of those that did not; further audio with -1 bytes.
+
+        The recordings of a row are in the quarantine together. Where one of the rows that a recording was cut into
+        is, all of them count as being there: the quarantine tells the recording, not the row.
+        """
+        bad = {member for entry in self._ledger.entries.values() for member, _ in entry.bad}
         for listing in self._listings:
             for batch in listing.select(["member", "bytes", "audios", "source_number"]).to_batches():
                 for row in batch.to_pylist():
+                    if (row["member"] in bad) != quarantined:
+                        continue
                     if row["source_number"] != ABSENT[0]:
                         yield row["member"], row["bytes"]
                     yield from ((name, -1) for _, name in row["audios"])
@@ -75,15 +82,14 @@ class Prepared:
         """Why the data set cannot stand for its source, empty where it can; reads all shards, once."""
         if not self.finished:
             return f"{self.folder} is not finished: {self.shards} of {self.of} shards"
-        ledger = Ledger(self.path)
-        ledger.read()
-        if len(ledger.entries) != self.of:
-            return f"{self.folder}: {self.of - len(ledger.entries)} shards are gone or have another size"
+        entries = self._ledger.entries
+        if len(entries) != self.of:
+            return f"{self.folder}: {self.of - len(entries)} shards are gone or have another size"
         listed = sum(listing.num_rows for listing in self._listings)
-        made = sum(entry.rows + len(entry.bad) for entry in ledger.entries.values())
+        made = sum(entry.rows + len(entry.bad) for entry in entries.values())
         if listed != made:
             return f"{self.folder}: {listed} rows listed, {made} written or quarantined"
-        for entry in ledger.entries.values():
+        for entry in entries.values():
             with (self.path / entry.name).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
                     return f"{self.path / entry.name} is not what its ledger says (other checksum)"
@@ -92,11 +98,22 @@ class Prepared:
     @cached_property
     def hashes(self) -> np.ndarray:
         """Name and bytes of every recording that went in, hashed, sorted."""
-        return hashes(f"{name} {size}" for name, size in self.members())
+        return hashes(f"{name} {size}" for name, size in self.members(quarantined=False))
+
+    @cached_property
+    def quarantined(self) -> set[str]:
+        """Names of the recordings of quarantined rows."""
+        return {name for name, _ in self.members(quarantined=True)}
 
     def begun(self) -> float:
         """Return when the run was begun, Unix time: what it read is older."""
         return (self.path / FOLDER / "run.json").stat().st_mtime
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        ledger = Ledger(self.path)
+        ledger.read()
+        return ledger
 
     @cached_property
     def _listings(self) -> list[pa.Table]:

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from builders.archives import printable
 from builders.cache import absolute, cache_dir, digest
+from builders.member_names import printable
 from builders.recognise import AUDIO
 from builders.walk import pass_over
 
-VERSION = 2
+VERSION = 3
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".zip", "partaa", "part00")
 UNFINISHED = (".part", ".incomplete", ".crdownload", ".aria2")  # what programs call a file that they still fetch
 SEEN = (".run", ".cache")  # of the folders whose names begin with a dot: runs, and the Hub's cache

@@ -206,10 +206,9 @@ def test_name_that_is_not_utf8(tmp_path):
         info.size = 1
         tar.addfile(info, io.BytesIO(b"x"))
     ((name, data),) = contents(tmp_path / "c.tar").items()
-    assert (name.startswith("fa"), name.endswith("ade.txt"), data) == (True, True, b"x")
-    name.encode()  # can be stored
+    assert (name, data) == ("fa\\xe7ade.txt", b"x")
     os.close(os.open(os.fsencode(tmp_path) + b"/fa\xe7ade.txt", os.O_CREAT | os.O_WRONLY))
-    assert contents(tmp_path)["fa\ufffdade.txt"] == b""
+    assert contents(tmp_path)["fa\\xe7ade.txt"] == b""
 
 
 @pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress)])

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,20 @@ def test_file_takes_its_name_only_when_it_is_whole(tmp_path):
             temporary.write_text(text)
         assert final.read_text() == text
     assert list(tmp_path.iterdir()) == [final]
+
+
+def test_threads_do_not_write_into_each_others_files(tmp_path):
+    final, together = tmp_path / "x.txt", threading.Barrier(4)
+
+    def write(text: str) -> str:
+        with writing(final) as temporary:
+            temporary.write_text(text)
+            together.wait(60)
+            return temporary.read_text()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(write, "abcd")) == list("abcd")
+    assert list(tmp_path.iterdir()) == [final] and final.read_text() in "abcd"
 
 
 def test_absolute_paths(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tarfile
 import time
 from pathlib import Path
 
@@ -178,6 +179,120 @@ def test_an_archive_of_more_than_was_prepared(data, prepared, tmp_path, capsys):
     assert "-0999.flac is not in" in line
     os.utime(data / "dev-clean.tar.gz")
     assert "is newer than" in refused(data, capsys, "--prepared", str(prepared))
+
+
+def only_refusal(data: Path, archive: Path, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    out = run(data, capsys, "--delete", *more)
+    (line,) = [line for line in out.splitlines() if line.startswith("kept")]
+    assert archive.exists()
+    return line
+
+
+def plain_tar(data: Path) -> Path:
+    """Put a tar that is not compressed in the place of the packed one."""
+    (data / "dev-clean.tar.gz").unlink()
+    return pack(data / "LibriSpeech", data / "dev-clean.tar")
+
+
+def test_a_wrong_bit_in_a_header_keeps_the_archive(data, capsys):
+    archive = plain_tar(data)
+    with tarfile.open(archive) as tar:
+        members = tar.getmembers()
+    content = bytearray(archive.read_bytes())
+    content[members[len(members) // 2].offset + 3] ^= 1
+    archive.write_bytes(content)
+    assert "is damaged or truncated" in only_refusal(data, archive, capsys)
+
+
+def test_a_hole_in_what_was_prepared_keeps_the_archive_and_the_others_are_looked_at(data, tmp_path, capsys):
+    out = tmp_path / "out"
+    prepare({"path": "builders/librispeech", "name": "all", "data_dir": str(data / "LibriSpeech")}, out)
+    archive = plain_tar(data)
+    shutil.copy(archive, data / "test-clean.tar")
+    with tarfile.open(archive) as tar:
+        begin = tar.getmembers()[-2].offset
+    content = bytearray(archive.read_bytes())
+    content[begin : begin + 512] = bytes(512)
+    archive.write_bytes(content)
+    for path in (archive, data / "test-clean.tar"):
+        os.utime(path, (7e8, 7e8))
+    shutil.rmtree(data / "LibriSpeech")
+    line = only_refusal(data, archive, capsys, "--prepared", str(out))
+    assert "is damaged or truncated" in line and not (data / "test-clean.tar").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE])
+def test_members_that_the_index_does_not_hold_keep_the_archive(data, tmp_path, capsys, kind):
+    archive = plain_tar(data)
+    special = tarfile.TarInfo("LibriSpeech/other.flac")
+    special.type, special.linkname = kind, "elsewhere.flac"
+    with tarfile.open(archive, "a") as tar:
+        tar.addfile(special)
+    os.utime(archive, (9e8, 9e8))
+    said = "1 members were left out of the index (1 links or devices)"
+    assert only_refusal(data, archive, capsys).endswith(f": {said}")
+    out = tmp_path / "out"
+    prepare({"path": "builders/librispeech", "name": "all", "data_dir": str(data)}, out)
+    assert only_refusal(data, archive, capsys, "--prepared", str(out)).endswith(f": {said}")
+
+
+def test_hard_links_and_names_in_latin_1_must_be_there_too(data, capsys):
+    first = sorted(data.rglob("*.flac"))[0]
+    copy = first.with_name("copy.flac")
+    os.link(first, copy)
+    latin = [os.fsdecode(os.fsencode(first.parent) + name) for name in (b"/caf\xe9.flac", b"/caf\xe8.flac")]
+    for path in latin:
+        shutil.copy(first, path)
+    archive = plain_tar(data)
+    for path in (copy, Path(latin[0]), Path(latin[1])):
+        hidden = path.rename(data.parent / "hidden")
+        assert "1 missing" in only_refusal(data, archive, capsys)
+        hidden.rename(path)
+        os.utime(path)
+    assert f"deleted {archive}" in run(data, capsys, "--delete")
+
+
+def test_what_extract_wrote_is_what_the_archive_held(data, capsys):
+    first = sorted(data.rglob("*.flac"))[0]
+    os.link(first, first.with_name("copy.flac"))
+    shutil.copy(first, os.fsdecode(os.fsencode(first.parent) + b"/caf\xe9.flac"))
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and path.suffix != ".gz"}
+    archive = plain_tar(data)
+    shutil.rmtree(data / "LibriSpeech")
+    assert main(["extract", "librispeech", "--data-dir", str(data)]) == 0
+    run(data, capsys, "--delete")
+    assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before
+    assert not archive.exists()
+
+
+def quarantined(data: Path, out: Path) -> Path:
+    """Prepare an unpacked folder with one recording that is bad there; return the archive, in which it is whole."""
+    archive = plain_tar(data)
+    os.utime(archive, (1e9, 1e9))
+    rotten = sorted(data.rglob("*.flac"))[0]
+    rotten.write_bytes(bytes(rotten.stat().st_size))
+    options = {"path": "builders/librispeech", "name": "all", "data_dir": str(data / "LibriSpeech"), "max_bad": 0.5}
+    prepare(options, out)
+    return archive
+
+
+def test_a_recording_in_the_quarantine_that_is_whole_in_the_archive(data, tmp_path, capsys):
+    archive = quarantined(data, tmp_path / "out")
+    line = only_refusal(data, archive, capsys, "--prepared", str(tmp_path / "out"))
+    name = sorted(data.rglob("*.flac"))[0].name
+    assert f"{name} is in the quarantine of {tmp_path / 'out'}, but may be whole here" in line
+
+
+def test_a_recording_in_the_quarantine_that_is_bad_in_the_archive_too(data, tmp_path, capsys):
+    archive = quarantined(data, tmp_path / "out")
+    pack(data / "LibriSpeech", archive)
+    os.utime(archive, (8e8, 8e8))
+    (rotten,) = [path for path in data.rglob("*.flac") if not path.read_bytes().strip(b"\0")]
+    recordings = len(list(data.rglob("*.flac")))
+    rotten.unlink()  # so that only the data set speaks for the archive
+    out = run(data, capsys, "--delete", "--prepared", str(tmp_path / "out"))
+    assert f"its {recordings - 1} recordings went into" in out and "1 more are in its quarantine and bad here" in out
+    assert not archive.exists()
 
 
 def test_no_such_configuration(data):

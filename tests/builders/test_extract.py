@@ -217,9 +217,18 @@ def test_a_name_that_is_no_utf_8(tmp_path):
         info.size = 1
         tar.addfile(info, io.BytesIO(b"x"))
     found, refused = unpacked(tmp_path / "c.tar", tmp_path / "to")
-    assert found == {"top/gr�n.wav": b"x"} and not refused
-    with Files(tmp_path / "c.tar").open("top/gr�n.wav") as file:
+    assert found == {os.fsdecode(b"top/gr\xfcn.wav"): b"x"} and not refused
+    with Files(tmp_path / "c.tar").open("top/gr\\xfcn.wav") as file:
         assert file.read() == b"x"
+
+
+def test_what_is_never_unpacked_is_told_and_hard_links_are_unpacked(tmp_path):
+    links = tarfile.TarInfo("top/soft"), tarfile.TarInfo("top/hard")
+    for info, kind in zip(links, (tarfile.SYMTYPE, tarfile.LNKTYPE), strict=True):
+        info.type, info.linkname = kind, "top/good"
+    tar_of(tmp_path / "c.tar", {"top/good": b"z"}, special=links)
+    found, refused = unpacked(tmp_path / "c.tar", tmp_path / "to")
+    assert found == {"top/good": b"z", "top/hard": b"z"} and refused == ["1 links or devices"]
 
 
 @pytest.mark.parametrize("share", [0.2, 0.8])

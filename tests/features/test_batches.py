@@ -207,7 +207,9 @@ def test_a_block_may_hold_more_than_arrow_puts_into_one_array(monkeypatch):
     kinds = Features({"audio": Audio(16_000, decode=False), "duration": Value("float64")})
     one = Dataset(pa.table([[audio], [1.0]], schema=kinds.arrow_schema))
     table = Dataset(pa.concat_tables([one.data.table] * 70), fingerprint="many")  # told: it would take all at once
-    monkeypatch.setattr("features.batches.decode", lambda cell: np.zeros(len(cell["bytes"]) // 10**6, np.float32))
+    monkeypatch.setattr(
+        sys.modules["features.batches"], "decode", lambda cell: np.zeros(len(cell["bytes"]) // 10**6, np.float32)
+    )
     made = list(features.batches(table, ["audio"], max_seconds=1, prefetch=1))
     assert sum(len(batch["audio"]) for batch in made) == 70
 

@@ -6,7 +6,7 @@ import getpass
 import hashlib
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ def push(folder: str | Path, repo: str, *, public: bool = False, permitted: bool
     try:
         _repository(api, repo, public)
         there = _remote(api, repo)
+        _check_same(api, repo, folder, files, there)
         todo = [name for name in files if name != CARD and there.get(name) != _fingerprint(folder / name)]
         with tqdm(total=len(todo), unit="file", desc=repo) as bar:
             for part in _parts(folder, todo):
@@ -131,6 +132,16 @@ def _remote(api: HfApi, repo: str) -> dict[str, Any]:
         for item in tree
         if isinstance(item, RepoFile)
     }
+
+
+def _check_same(api: HfApi, repo: str, folder: Path, files: Sequence[str], there: Mapping[str, Any]) -> None:
+    """Refuse a repository with the shards of another data set: they would go with its card."""
+    if CARD not in there or not all(any(map(SHARD.fullmatch, names)) for names in (files, there)):
+        return
+    held = card_fields(Path(api.hf_hub_download(repo, CARD, repo_type="dataset")).parent)
+    theirs, ours = (fields.get("pretty_name") for fields in (held, card_fields(folder)))
+    if theirs != ours:
+        raise CorpusError(f"{repo} holds the data set {theirs!r}, and {folder} is {ours!r}: choose another --repo")
 
 
 def _fingerprint(path: Path) -> Any:

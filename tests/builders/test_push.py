@@ -118,6 +118,15 @@ def test_the_shards_of_an_earlier_upload_go_with_the_new_card(hub, prepared, tmp
     assert json.loads(read.stdout.splitlines()[-1]) == rows(prepared["librispeech"])
 
 
+def test_another_data_set_does_not_take_the_place_of_one(hub, prepared, tmp_path):
+    assert push(hub, tmp_path, prepared["librispeech"]).returncode == 0
+    held = dict(hub.repositories["lab/set"].files)
+    done = push(hub, tmp_path, prepared["timit"])
+    assert done.returncode == 2
+    assert "lab/set holds the data set 'LibriSpeech" in done.stderr and "choose another --repo" in done.stderr
+    assert hub.repositories["lab/set"].files == held
+
+
 def test_results_beside_a_data_set_leave_it(hub, prepared, tmp_path):
     assert push(hub, tmp_path, prepared["librispeech"]).returncode == 0
     shards = {name for name in hub.repositories["lab/set"].files if name.endswith(".parquet")}

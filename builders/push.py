@@ -138,10 +138,18 @@ def _check_same(api: HfApi, repo: str, folder: Path, files: Sequence[str], there
     """Refuse a repository with the shards of another data set: they would go with its card."""
     if CARD not in there or not all(any(map(SHARD.fullmatch, names)) for names in (files, there)):
         return
-    held = card_fields(Path(api.hf_hub_download(repo, CARD, repo_type="dataset")).parent)
-    theirs, ours = (fields.get("pretty_name") for fields in (held, card_fields(folder)))
-    if theirs != ours:
-        raise CorpusError(f"{repo} holds the data set {theirs!r}, and {folder} is {ours!r}: choose another --repo")
+    held, ours = card_fields(Path(api.hf_hub_download(repo, CARD, repo_type="dataset")).parent), card_fields(folder)
+    title = "pretty_name"
+    if held.get(title) != ours.get(title):
+        raise CorpusError(
+            f"{repo} holds {held.get(title)!r}, and {folder} is {ours.get(title)!r}: choose another --repo"
+        )
+    if lost := _splits(held) - _splits(ours):
+        raise CorpusError(f"{repo} holds {sorted(lost)} too, which {folder} has not: choose another --repo")
+
+
+def _splits(fields: Mapping[str, Any]) -> set[str]:
+    return {str(split["name"]) for split in (fields.get("dataset_info") or {}).get("splits", ())}
 
 
 def _fingerprint(path: Path) -> Any:

@@ -123,8 +123,17 @@ def test_another_data_set_does_not_take_the_place_of_one(hub, prepared, tmp_path
     held = dict(hub.repositories["lab/set"].files)
     done = push(hub, tmp_path, prepared["timit"])
     assert done.returncode == 2
-    assert "lab/set holds the data set 'LibriSpeech" in done.stderr and "choose another --repo" in done.stderr
+    assert "lab/set holds 'LibriSpeech" in done.stderr and "choose another --repo" in done.stderr
     assert hub.repositories["lab/set"].files == held
+
+
+def test_a_configuration_with_other_splits_does_not_take_the_place_of_one(hub, prepared, tmp_path):
+    part = tmp_path / "part"
+    corpus = prepared["librispeech"].parents[1] / "librispeech"
+    prepare({"path": "builders/librispeech", "name": "dev-clean", "data_dir": str(corpus)}, part)
+    assert push(hub, tmp_path, prepared["librispeech"]).returncode == 0
+    done = push(hub, tmp_path, part)
+    assert done.returncode == 2 and "too, which" in done.stderr and "train.clean.100" in done.stderr
 
 
 def test_results_beside_a_data_set_leave_it(hub, prepared, tmp_path):

@@ -54,7 +54,7 @@ test: .venv/.ready
 
 test-all: .venv/.ready-slow .venv-oldest/.ready .venv-reference/.ready
 	$(PY) -m pytest -m slow -q
-	.venv-oldest/bin/python -m pytest -m 'not slow' -n 2 -q tests/builders tests/features/test_encode.py tests/features/test_mlx_format.py tests/features/test_batches.py
+	.venv-oldest/bin/python -m pytest -m 'not slow' -n 2 -q tests/builders tests/features/test_encode.py tests/features/test_encode_cache.py tests/features/test_mlx_format.py tests/features/test_batches.py
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -1,102 +1,28 @@
 from __future__ import annotations
 
-import os
-import pickle
-import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict, IterableDatasetDict
-from datasets.fingerprint import Hasher
-from safetensors.numpy import load_file, save_file
 
 from builders.audio import decode
 from builders.errors import AudioError
-from features import Encode, blas, cards, cpu, encode, step
-from features.checkpoint import CheckpointError
-from features.clock import FrameClock
+from features import Encode, blas, cards, cpu, encode
 from features.columns import matrices
 from features.encode import feature_table, join
 from features.step import PIECES, select
-from tests.conftest import REPOSITORY
 from tests.corpora.manifest import manifest
 from tests.corpora.sound import noise
-
-LAYERS = {"low": 3, "high": 2}
-
-
-def reference(wave: np.ndarray, clock: FrameClock) -> dict[str, np.ndarray]:
-    """Return what the fake encoder's layers are for one whole utterance, frame by frame."""
-    half = clock.field // 2
-    padded = np.concatenate([np.zeros(half, np.float32), wave, np.zeros(half, np.float32)])
-    rows = []
-    for frame in range(clock.frames(len(wave))):
-        centre = frame * clock.hop + clock.offset
-        seen = padded[centre : centre + clock.field]
-        rows.append([seen.sum(), (seen**2).sum(), seen[half] * 100])
-    low = np.array(rows, np.float32).reshape(-1, 3)
-    return {"low": low, "high": low[:, :2] * 2 + 1}
-
-
-class FakeEncoder:
-    """Sums over the receptive field: what a frame holds does not depend on the window it was seen in."""
-
-    name = "fake-1.5"
-    init = "none"
-    revision = "r1"
-    version = 1
-    axis = "frame"
-    calls: ClassVar[list[tuple[int, int]]] = []
-
-    def __init__(self, *, padded: bool = True, window: int | None = 48_000, version: int = 1) -> None:
-        self.layers = dict(LAYERS)
-        self.clock = FrameClock(hop=320, offset=0 if padded else 200, field=400, padded=padded)
-        self.window = window
-        self.version = version
-
-    def encode(self, inputs: np.ndarray, lengths: np.ndarray, layers: Sequence[str]) -> dict[str, np.ndarray]:
-        self.calls.append(inputs.shape)
-        assert inputs.dtype == np.float32 and lengths.dtype == np.int64
-        assert len(inputs) <= PIECES and inputs.shape[1] == lengths.max()
-        assert self.window is None or inputs.shape[1] <= self.window
-        for row, length in zip(inputs, lengths, strict=True):
-            assert not row[length:].any()
-        frames = self.clock.frames(inputs.shape[1]) + 3  # encoders may give more than asked for
-        states = np.full((len(inputs), frames, 3), 1e4, np.float32)
-        for row, (wave, length) in enumerate(zip(inputs, lengths, strict=True)):
-            own = reference(wave[:length], self.clock)["low"]
-            states[row, : len(own)] = own
-        made = {"low": states, "high": states[..., :2] * 2 + 1}
-        return {layer: made[layer] for layer in layers}
+from tests.features.fake_encoder import LAYERS, LENGTHS, FakeEncoder, reference, waves
 
 
 @pytest.fixture(autouse=True)
 def calls() -> list[tuple[int, int]]:
     FakeEncoder.calls.clear()
     return FakeEncoder.calls
-
-
-LENGTHS = {
-    "a": 16_000,
-    "b": 1,
-    "c": 399,
-    "d": 640,
-    "e": 47_999,
-    "f": 48_001,
-    "g": 160_123,
-    "h": 5_000,
-    "i": 8_000,
-    "j": 7,
-}
-
-
-def waves() -> dict[str, np.ndarray]:
-    return {name: noise(length, seed=number) for number, (name, length) in enumerate(LENGTHS.items())}
 
 
 @pytest.fixture
@@ -254,100 +180,7 @@ def test_a_gpu_gets_more_rows_at_once(table, monkeypatch):
     assert Encode(FakeEncoder()).batch_size(longest) == 8 * 16_000_000 // (30 * 64_000)
 
 
-# Cache
-
-
-def test_second_call_is_a_cache_hit(table, calls):
-    first = encode(table, FakeEncoder())
-    assert calls
-    calls.clear()
-    second = encode(table, FakeEncoder())
-    assert calls == []
-    assert second[0]["fake-1.5.low"] == first[0]["fake-1.5.low"]
-    third = encode(table, FakeEncoder(), layers=["low"])
-    assert calls
-    assert third.column_names[-1] == "fake-1.5.low"
-
-
-def test_changes_are_cache_misses(table, calls, tmp_path):
-    def encoded(dataset: Dataset, encoder: FakeEncoder, **options) -> bool:
-        calls.clear()
-        encode(dataset, encoder, **options)
-        return bool(calls)
-
-    assert encoded(table, FakeEncoder())
-    assert not encoded(table, FakeEncoder())
-    assert encoded(table, FakeEncoder(version=2))
-    assert encoded(table, FakeEncoder(padded=False))
-    assert encoded(table, FakeEncoder(), dtype="float32")
-    assert encoded(table.select(range(5)), FakeEncoder())
-    changed = FakeEncoder()
-    changed.revision = "r2"
-    assert encoded(table, changed)
-    other = manifest({**waves(), "z": noise(100)}, tmp_path / "other")
-    assert encoded(other, FakeEncoder())
-    assert not encoded(table, FakeEncoder())
-
-
-def test_step_version_is_in_the_key(monkeypatch, table, calls):
-    encode(table, FakeEncoder())
-    calls.clear()
-    monkeypatch.setattr(step, "STEP_VERSION", 99)
-    encode(table, FakeEncoder())
-    assert calls
-
-
-PROGRAM = """
-import sys
-import features.encoders.log_mel as family
-from datasets import load_from_disk
-from features import encode
-if sys.argv[2] == "break":
-    def broken(*args): raise RuntimeError("encoded again")
-    family.Model.encode = broken
-made = encode(load_from_disk(sys.argv[1]), "log_mel")
-print(len(made), made.column_names[-1])
-"""
-
-
-def test_cache_hit_in_another_process(table):
-    def run(what: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", PROGRAM, str(Path(table.cache_files[0]["filename"]).parent), what]
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
-
-    assert "encoded again" in run("break").stderr
-    first = run("work")
-    assert first.stdout == "10 log_mel.mel\n", first.stderr
-    again = run("break")
-    assert again.stdout == "10 log_mel.mel\n", again.stderr
-
-
-def test_named_encoder_is_pickled_without_its_weights():
-    step = Encode("log_mel")
-    before = Hasher.hash(step)
-    step.encode([np.zeros(1600, np.float32)])
-    assert Hasher.hash(step) == before == Hasher.hash(Encode("log_mel"))
-    assert len(pickle.dumps(step)) < 2_000
-    np.testing.assert_array_equal(
-        pickle.loads(pickle.dumps(step)).encode([np.ones(1600, np.float32)])["mel"][0],
-        step.encode([np.ones(1600, np.float32)])["mel"][0],
-    )
-
-
-def test_a_checkpoint_that_changes_is_another_one(table, tmp_path):
-    folder = shutil.copytree(Path(__file__).parent / "references" / "whisper_2x32", tmp_path / "model")
-    begun = Encode(str(folder), layers="last")
-    first = encode(table, str(folder), layers="last")
-    weights = load_file(folder / "model.safetensors")
-    save_file({name: 2 * value for name, value in weights.items()}, folder / "model.safetensors")
-    with pytest.raises(CheckpointError, match="the checkpoint has changed since this began: begin again"):
-        begun(table[:1])
-    with pytest.raises(CheckpointError, match="has changed"):
-        pickle.loads(pickle.dumps(begun))(table[:1])  # as a worker would go on with it
-    second = encode(table, str(folder), layers="last")
-    assert cards(first)["model.norm"].revision != cards(second)["model.norm"].revision
-    assert not np.array_equal(first[0]["model.norm"], second[0]["model.norm"])
+# Storage and processes
 
 
 @pytest.mark.parametrize("pool", ["none", "mean"])

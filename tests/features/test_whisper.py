@@ -124,7 +124,7 @@ def test_the_window_is_30_seconds_and_the_clock_is_20_milliseconds(small):
     assert encode(small, noise(480_000), layers=["conv"])["conv"].shape == (1, 1500, 32)
 
 
-def test_a_checkpoint_for_shorter_clips_has_a_shorter_window(tmp_path):
+def test_a_checkpoint_for_shorter_clips_has_a_shorter_window(tmp_path, states):
     folder = shutil.copytree(SMALL, tmp_path / "short")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "max_source_positions": 500}))
@@ -134,6 +134,9 @@ def test_a_checkpoint_for_shorter_clips_has_a_shorter_window(tmp_path):
     step = Encode(str(folder), dtype="float32")
     wave = noise(20 * 16_000)
     assert step.encoder.window == 10 * 16_000
+    short = encode(step.encoder, noise(20_007))
+    for layer, state in (("conv", "hs0"), ("block1", "hs1"), ("norm", "hs2")):
+        assert relative(short[layer][0], states[f"short_{state}_20007"]) < 1e-4
     found = step.encode([wave])["block2"][0]
     assert found.shape == (1000, 32) and np.abs(found).max(axis=1).min() > 0
     first = step.encode([wave[: 10 * 16_000]])["block2"][0]

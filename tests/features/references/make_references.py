@@ -80,7 +80,19 @@ def make_whisper(out: Path) -> None:
             states = model(features["input_features"], output_hidden_states=True).hidden_states
         for k, state in enumerate(states):
             arrays[f"hs{k}_{samples}"] = state[0, : -(-samples // 320)].numpy()
+    arrays |= shorter_window(model, 20_007)
     np.savez_compressed(folder / "hidden_states.npz", **arrays)
+
+
+def shorter_window(model: WhisperEncoder, samples: int) -> dict[str, np.ndarray]:
+    """Return what the same weights give with a window of 10 s, `max_source_positions` 500; the model keeps it."""
+    model.config.max_source_positions = model.max_source_positions = 500
+    model.embed_positions = torch.nn.Embedding.from_pretrained(model.embed_positions.weight[:500].clone())
+    extractor = WhisperFeatureExtractor(chunk_length=10)
+    features = extractor(noise(samples), sampling_rate=16_000, return_tensors="pt")["input_features"]
+    with torch.inference_mode():
+        states = model(features, output_hidden_states=True).hidden_states
+    return {f"short_hs{k}_{samples}": state[0, : -(-samples // 320)].numpy() for k, state in enumerate(states)}
 
 
 def make_init(out: Path) -> None:

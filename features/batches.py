@@ -74,7 +74,7 @@ def batches(
         split_dataset_by_node(dataset, rank * workers + worker, world * workers),
         columns, max_seconds=max_seconds, buffer=buffer, seed=seed, prefetch=prefetch,
     )  # fmt: skip
-    made.of |= {"rank": rank, "world": world, "worker": worker, "workers": workers}
+    made.settings |= {"rank": rank, "world": world, "worker": worker, "workers": workers}
     return made
 
 
@@ -104,7 +104,7 @@ class Batches:
             raise ValueError(f"the table has features of int8 without {lost[0]!r}: keep the two together")
         self._dataset = dataset.select_columns(list(dict.fromkeys([*columns, *scales, LENGTH])))
         rows = len(dataset) if isinstance(dataset, Dataset) else None
-        self.of: dict[str, Any] = {"max_seconds": max_seconds, "buffer": buffer, "seed": seed, "rows": rows}
+        self.settings: dict[str, Any] = {"max_seconds": max_seconds, "buffer": buffer, "seed": seed, "rows": rows}
         self._state: dict[str, Any] = {"epoch": 0, "block": 0, "source": None, "batch": 0}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -121,7 +121,7 @@ class Batches:
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the loop is, behind the batch that it got last, and of which settings that is a place."""
-        return {**self._state, "of": self.of}
+        return {**self._state, "settings": self.settings}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken: the next iteration yields the rest of that epoch.
@@ -131,10 +131,9 @@ class Batches:
         ValueError
             If that was in the middle of an epoch with other settings: rows would be lost, others come twice.
         """
-        place, begun = {name: state[name] for name in self._state}, state.get("of", {})
-        other = [
-            f"{name} was {begun.get(name)}, is {now} now" for name, now in self.of.items() if begun.get(name) != now
-        ]
+        place, begun = {name: state[name] for name in self._state}, state.get("settings", {})
+        now = self.settings.items()
+        other = [f"{key} was {begun.get(key)}, is {value} now" for key, value in now if begun.get(key) != value]
         if other and place["batch"]:
             raise ValueError(f"{'; '.join(other)}: go on as the epoch was begun, or begin it again")
         self._state = place

@@ -63,7 +63,10 @@ def shared_by(processes: int) -> Iterator[None]:
 
 
 def share(work: Callable[..., None], pieces: Iterable[tuple]) -> None:
-    """Call ``work(*piece)`` for each piece, on all threads; who calls from another thread meanwhile waits."""
+    """Call ``work(*piece)`` for each piece, on all threads.
+
+    Who calls from another thread meanwhile waits; `work` itself must not call it, it would wait for ever.
+    """
     pieces = list(pieces)
     alone = len(pieces) == 1 or threads() == 1  # asked before the limit, which it would count
     with _turn, blas_pools().limit(limits=1, user_api="blas"):

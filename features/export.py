@@ -114,12 +114,12 @@ def write_files(
     with writing(out / MANIFEST) as path, path.open("w", encoding="utf-8") as lines:
         for split, columns in chosen.items():
             write = _write_npy if kind == "npy" else _write_safetensors
-            for line in write(table[split], columns, out, split, names(table[split], split)):
+            for line in write(table[split], columns, out, split, file_names(table[split], split)):
                 lines.write(json.dumps({"split": split, **line}, ensure_ascii=False) + "\n")
     return out / MANIFEST
 
 
-def names(part: Dataset, split: str) -> Callable[[str], str]:
+def file_names(part: Dataset, split: str) -> Callable[[str], str]:
     """Return what gives the file name of an id.
 
     Raises
